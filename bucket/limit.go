@@ -1,0 +1,48 @@
+package bucket
+
+import "time"
+
+// A Limit says how many tokens a bucket gains and how many it holds at most. It is a plain comparable value; two equal
+// Limits are the same limit. ParseLimit reads one from text and String writes it.
+//
+// There are four kinds:
+//
+//	100/s burst 200 queue 50            Tokens 100, Per 1s, Burst 200, Queue 50   refilled steadily
+//	quota 100                           Burst 100                                 never refilled
+//	quota 10000 per month in Asia/Tokyo Burst 10000, Window Month, Zone           refilled at once when the month ends
+//	window 100 per 1m                   Burst 100, Window Fixed, Per 1m           refilled at once when the window ends
+type Limit struct {
+	// Tokens are added every Per, evenly. 0 for quotas and windows.
+	Tokens int64
+
+	// Per is the period of Tokens, or the length of a Fixed window; at least 1ns. 0 for quotas.
+	Per time.Duration
+
+	// Burst is the most tokens the bucket holds, 1 to 1e9. A full bucket admits this much at once.
+	Burst int64
+
+	// Queue is how many tokens' worth of requests may wait for their turn once the bucket is empty, 0 to 1e9. Only for
+	// steady rates. An admitted request that has to wait says so in Decision.Delay.
+	Queue int64
+
+	// Window is None for steady rates and for quotas that never refill.
+	Window Window
+
+	// Zone is the IANA name of the time zone in which calendar windows begin, "" for UTC. Only for calendar windows.
+	Zone string
+}
+
+// A Window says when a bucket is refilled at once instead of steadily.
+type Window uint8
+
+// The windows. Calendar windows begin at the start of the hour, the day, Monday, the first of the month or of the year
+// in the limit's Zone; Fixed windows begin at multiples of Per since the Unix epoch.
+const (
+	None Window = iota
+	Fixed
+	Hour
+	Day
+	Week
+	Month
+	Year
+)

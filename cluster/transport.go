@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// Errors with which a Transport finishes an Ask that the peer did not answer. All of them are answered by the limit's
+// OnLost rule.
+var (
+	ErrPeerLost     = errors.New("peer cannot be reached")       // refused, or its stream broke
+	ErrPeerSilent   = errors.New("peer did not answer in time")  // Wait passed, or it owes older answers
+	ErrPeerBusy     = errors.New("queue to the peer is full")    // nothing was sent
+	ErrPeerRefused  = errors.New("peer refuses to speak to us")  // other ring parameters, label, or protocol version
+	ErrAskInvalid   = errors.New("peer calls the ask invalid")   // Answer.Reason says why
+	ErrPeerShutdown = errors.New("transport has been shut down") // Close was called
+)
+
+// Protocol is the version of what nodes say to each other. Nodes with different ones do not speak.
+const Protocol = 1
+
+// A Term counts the holders that a partition has had; the higher replaces the lower.
+type Term uint64
+
+// An Op is what an Ask wants done.
+type Op uint8
+
+// The operations.
+const (
+	OpTake   Op = iota // decide on all checks: take all of the costs or none
+	OpRefund           // give back what an earlier OpTake took
+	OpReset            // forget the buckets: they are full again
+)
+
+// A Check is one request inside an Ask, and its decision.
+type Check struct {
+	// Partition is the partition of Request.Key; the asker hashed the key, the holder trusts that.
+	Partition ring.Partition
+
+	// Term is the holder's term for the partition as the asker knows it, 0 if it does not.
+	Term Term
+
+	// Request is what is asked.
+	Request bucket.Request
+
+	// Held is, for OpRefund, how long ago the tokens were taken.
+	Held time.Duration
+
+	// Decision is the holder's decision. Its Node is left empty on the wire: it is the answering peer.
+	Decision bucket.Decision
+}
+
+// An Ask is one question from a node to a peer, with room for its answer. Its checks are decided on together: all or
+// nothing.
+type Ask struct {
+	Op Op
+
+	// Epoch is the epoch of the asker's ring.
+	Epoch uint64
+
+	// Hop counts how many nodes the ask went through before this one, 0 when it comes from where it was asked.
+	Hop uint8
+
+	// Wait is how long the asker waits, from the call of Peer.Ask on; positive.
+	Wait time.Duration
+
+	// Checks has 1 to MaxChecks entries.
+	Checks []Check
+
+	// Answer is valid once the Ask is done without an error.
+	Answer Answer
+
+	// Err is how the Ask ended: nil, or wraps one of the errors above.
+	Err error
+
+	done chan struct{}
+}
+
+// MaxChecks is the most checks of one Ask.
+const MaxChecks = 256
+
+// An Answer is what the holder said.
+type Answer struct {
+	// Status says whether the decisions in Checks are there.
+	Status Status
+
+	// Holder is, with NotHolder, whom the peer takes for the holder, "" if it does not know; with Decided the peer itself.
+	Holder ring.Member
+
+	// Term is the holder's term as the peer knows it.
+	Term Term
+
+	// Reason says, with Invalid, what is wrong with the ask.
+	Reason string
+}
+
+// Status is the kind of an Answer.
+type Status uint8
+
+// The statuses of an Answer.
+const (
+	Decided   Status = iota // done; for OpTake every check has its decision
+	NotHolder               // at least one partition is not the peer's; nothing was taken
+	Invalid                 // the ask breaks a rule; nothing was taken
+)
+
+// Done tells the node that a is answered, or that it will not be because of err. A Transport calls it exactly once for
+// each Ask it was given, at the latest when Wait has passed, and does not touch a afterwards.
+func (a *Ask) Done(err error) {
+	a.Err = err
+	a.done <- struct{}{} // never blocks: there is room for one
+}
+
+// A Hello is what a node says of itself when a stream opens.
+type Hello struct {
+	Protocol uint32
+	Label    string // the cluster's label
+	Ring     string // ring.Params in words; nodes with other parameters would place keys elsewhere
+	ID       ring.Member
+	Boot     uint64 // tells apart two runs of a node with one ID; the newest is the larger
+}
+
+// A Transport carries Asks between nodes. transport/peer implements it over gRPC. Its methods are safe for concurrent
+// use.
+type Transport interface {
+	// Listen opens the address on which peers reach this node and returns it with the port that was chosen. It is called
+	// once, before Serve.
+	Listen() (addr string, err error)
+
+	// Serve answers peers by h, as self, until ctx ends or Close is called, and returns when no call of h is under way.
+	Serve(ctx context.Context, self Hello, h Handler) error
+
+	// Peer returns the way to the member id at addr. It does not block and does not connect yet: the first Ask does.
+	Peer(id ring.Member, addr string) Peer
+
+	// Greet asks whoever listens at addr who it is. It blocks until the answer, an error, or the end of ctx.
+	Greet(ctx context.Context, addr string) (Hello, error)
+
+	// Close closes the listener and all peers. Asks under way are Done with ErrPeerShutdown.
+	Close() error
+}
+
+// A Peer carries Asks to one member.
+type Peer interface {
+	// Ask sends a and returns at once. a.Done is called exactly once, from any goroutine and possibly before Ask returns.
+	// The peer owns a until then.
+	Ask(a *Ask)
+
+	// Back says that the member is known to be alive: connect again at once instead of after the backoff.
+	Back()
+
+	// Close gives the connection up. Asks under way are Done with ErrPeerLost.
+	Close()
+}
+
+// A Handler decides on what peers ask. *Node implements it.
+type Handler interface {
+	// Hello returns an error that says why if this node does not speak to one who says h.
+	Hello(h Hello) error
+
+	// Answer decides on asks, which came from one peer in one message, and fills in their Answers and Decisions. It does
+	// not block. The asks and the strings in them are the caller's again when it returns.
+	Answer(from ring.Member, asks []Ask)
+}
