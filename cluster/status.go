@@ -1,0 +1,31 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/noriahq/noria/ring"
+)
+
+// Status is what a node knows of itself and of the cluster at one moment.
+type Status struct {
+	Node       ring.Member    `json:"node"`
+	Ready      bool           `json:"ready"`      // has joined, or was told to serve alone, and serves
+	Label      string         `json:"label"`      // of the cluster
+	Epoch      string         `json:"epoch"`      // of the ring, in hexadecimal; nodes with equal ones agree on every target
+	Ring       string         `json:"ring"`       // parameters of the ring
+	Members    []MemberStatus `json:"members"`    // in order of their ids, this node among them
+	Partitions int            `json:"partitions"` // held by this node
+	Keys       int            `json:"keys"`       // buckets in memory
+	Evicted    uint64         `json:"evicted"`    // buckets dropped because MaxKeys was reached
+	Degraded   uint64         `json:"degraded"`   // checks that were answered without their holder
+	Uptime     time.Duration  `json:"uptime_ns"`  // since Run
+}
+
+// MemberStatus is what a node knows of one member.
+type MemberStatus struct {
+	ID         ring.Member `json:"id"`
+	Peer       string      `json:"peer"`       // address for node-to-node checks
+	Gossip     string      `json:"gossip"`     // address for membership
+	Partitions int         `json:"partitions"` // that the ring names this member for
+	Self       bool        `json:"self,omitempty"`
+}
