@@ -62,6 +62,9 @@ type Ask struct {
 	// Epoch is the epoch of the asker's ring.
 	Epoch uint64
 
+	// Holder is whom the asker takes for the holder, "" for the peer that it asks.
+	Holder ring.Member
+
 	// Hop counts how many nodes the ask went through before this one, 0 when it comes from where it was asked.
 	Hop uint8
 
@@ -80,6 +83,12 @@ type Ask struct {
 	done chan struct{}
 }
 
+// NewAsk returns an Ask to fill in and give to a Peer. Once it is done it may be filled in and given again.
+func NewAsk() *Ask { return &Ask{done: make(chan struct{}, 1)} }
+
+// Finished returns the channel that gets one value each time the ask is done.
+func (a *Ask) Finished() <-chan struct{} { return a.done }
+
 // MaxChecks is the most checks of one Ask.
 const MaxChecks = 256
 
@@ -93,6 +102,9 @@ type Answer struct {
 
 	// Term is the holder's term as the peer knows it.
 	Term Term
+
+	// Epoch is the epoch of the peer's ring.
+	Epoch uint64
 
 	// Reason says, with Invalid, what is wrong with the ask.
 	Reason string
