@@ -9,6 +9,9 @@ import (
 // never leaves the node: what crosses the wire is a duration or an amount.
 type Instant int64
 
+// Sub returns how long after o i is.
+func (i Instant) Sub(o Instant) time.Duration { return time.Duration(i - o) }
+
 // Never is the RetryAfter of a request that no waiting will admit, such as one on a spent quota.
 const Never time.Duration = math.MaxInt64
 

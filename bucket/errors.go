@@ -10,3 +10,9 @@ var (
 	ErrID       = errors.New("bad request id")
 	ErrConflict = errors.New("conflicting requests") // one key with two limits in one all-or-nothing check
 )
+
+// Errors of a Store that does not decide. Nothing was taken.
+var (
+	ErrMoved = errors.New("partition is not held here")
+	ErrFull  = errors.New("store is full")
+)

@@ -1,0 +1,191 @@
+package bucket
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// StoreConfig is what a Store is made of. The zero value is ready to use.
+type StoreConfig struct {
+	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. Each costs 80 bytes when it is empty; more make
+	// a handoff finer and waiting for a lock rarer.
+	Partitions int
+
+	// MaxKeys is the most buckets kept at once. Default: 10,000,000. A new key beyond it takes the place of the fullest
+	// bucket of a few dozen, which is counted in Stats.Evicted.
+	MaxKeys int
+
+	// MaxIDs is the most request ids remembered at once. Default: 65,536. The oldest goes first.
+	MaxIDs int
+
+	// IDAge is how long a request id is remembered. Default: 2m.
+	IDAge time.Duration
+
+	// Epoch is the wall time of Instant 0, for limits with windows. Default: the Unix epoch.
+	Epoch time.Time
+}
+
+// A Store keeps the buckets of many keys. Full buckets are not kept. All its methods are safe for concurrent use, and
+// none blocks but for the short while that another one has the same partition.
+type Store struct {
+	seed  maphash.Seed
+	parts []partition
+	plans plans
+	ids   memory
+	top   topKeys
+
+	maxKeys int64
+	keys    atomic.Int64
+	cursor  atomic.Uint64 // where the last eviction stopped looking
+	sweepAt atomic.Uint64 // where the last sweep stopped
+
+	swept, evicted, forgotten atomic.Uint64
+}
+
+// NewStore returns a Store in which all partitions are held.
+func NewStore(c StoreConfig) (*Store, error) {
+	if c.Partitions == 0 {
+		c.Partitions = 16384
+	}
+	if c.MaxKeys == 0 {
+		c.MaxKeys = 10_000_000
+	}
+	if c.MaxIDs == 0 {
+		c.MaxIDs = 65_536
+	}
+	if c.IDAge == 0 {
+		c.IDAge = 2 * time.Minute
+	}
+	if c.Epoch.IsZero() {
+		c.Epoch = time.Unix(0, 0)
+	}
+	switch {
+	case c.Partitions < 1 || c.Partitions > 1<<16:
+		return nil, fmt.Errorf("bucket: Partitions is %d, want 1 to 65536", c.Partitions)
+	case c.MaxKeys < 1:
+		return nil, fmt.Errorf("bucket: MaxKeys is %d, want 1 or more", c.MaxKeys)
+	case c.MaxIDs < 1:
+		return nil, fmt.Errorf("bucket: MaxIDs is %d, want 1 or more", c.MaxIDs)
+	case c.IDAge < 0:
+		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
+	}
+	s := &Store{seed: maphash.MakeSeed(), parts: make([]partition, c.Partitions), maxKeys: int64(c.MaxKeys)}
+	s.plans.of, s.plans.epoch = make(map[Limit]uint32), c.Epoch
+	s.ids.init(c.MaxIDs, c.IDAge)
+	s.top.init()
+	return s, nil
+}
+
+// SetEpoch tells s that Instant 0 was at the wall time epoch, after the wall clock was set. Only windows look at it.
+func (s *Store) SetEpoch(epoch time.Time) { s.plans.setEpoch(epoch) }
+
+// Take decides on r, whose key is in partition part, and takes its cost if it allows it. It returns an error that wraps
+// ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say, ErrMoved if the partition is not held here, and ErrFull
+// if there is no room for one more key; then nothing was taken. It does not keep the strings of r.
+func (s *Store) Take(now Instant, part int, r *Request) (Decision, error) {
+	tag := tagOf(maphash.String(s.seed, r.Key))
+	p := &s.parts[part]
+	p.mu.Lock()
+	if i := p.find(tag, r.Key); i >= 0 && r.ID == "" && !p.frozen {
+		b := &p.slots[i]
+		plan := s.plans.at(b.plan)
+		if plan.limit == r.Limit && uint64(r.Cost) <= uint64(r.Limit.Burst+r.Limit.Queue) {
+			d := b.bucket.Take(now, plan, r.Cost)
+			weight := p.sample()
+			p.mu.Unlock()
+			if weight != 0 {
+				s.top.add(r.Key, weight)
+			}
+			return d, nil
+		}
+	}
+	p.mu.Unlock()
+	return s.takeNew(now, part, r)
+}
+
+// takeNew is Take for what the path above does not know yet: a new key, another limit, a request id, a bad request.
+func (s *Store) takeNew(now Instant, part int, r *Request) (Decision, error) {
+	items := [1]Item{{Partition: part, Request: r}}
+	if _, err := s.TakeAll(now, items[:], false); err != nil {
+		return Decision{}, err
+	}
+	return items[0].Decision, nil
+}
+
+// Check returns an error that wraps ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say.
+func (r *Request) Check() error {
+	if err := r.Limit.Validate(); err != nil {
+		return err
+	}
+	return r.check()
+}
+
+// check is Check for a request whose limit is known to be valid.
+func (r *Request) check() error {
+	most := r.Limit.Burst + r.Limit.Queue
+	switch {
+	case r.Key == "":
+		return fmt.Errorf("%w: empty, want 1 to %d bytes", ErrKey, MaxKey)
+	case len(r.Key) > MaxKey:
+		return fmt.Errorf("%w: %d bytes, want 1 to %d", ErrKey, len(r.Key), MaxKey)
+	case !utf8.ValidString(r.Key):
+		return fmt.Errorf("%w: not UTF-8", ErrKey)
+	case len(r.ID) > MaxID:
+		return fmt.Errorf("%w: %d bytes, want at most %d", ErrID, len(r.ID), MaxID)
+	case !utf8.ValidString(r.ID):
+		return fmt.Errorf("%w: not UTF-8", ErrID)
+	case r.Cost < 0:
+		return fmt.Errorf("%w: %d, want 0 or more", ErrCost, r.Cost)
+	case r.Cost > MaxCost:
+		return fmt.Errorf("%w: %d, want at most %d", ErrCost, r.Cost, MaxCost)
+	case r.Cost > most && r.Limit.Queue > 0:
+		return fmt.Errorf("%w: %d can never succeed: limit %q has a burst of %d and a queue of %d", ErrCost, r.Cost, r.Limit, r.Limit.Burst, r.Limit.Queue)
+	case r.Cost > most:
+		return fmt.Errorf("%w: %d can never succeed: limit %q has a burst of %d", ErrCost, r.Cost, r.Limit, r.Limit.Burst)
+	}
+	return nil
+}
+
+// Reset forgets the bucket of key in partition part: it is full again. It returns ErrMoved if the partition is not held
+// here.
+func (s *Store) Reset(part int, key string) error {
+	tag := tagOf(maphash.String(s.seed, key))
+	p := &s.parts[part]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.frozen {
+		return ErrMoved
+	}
+	if i := p.find(tag, key); i >= 0 {
+		s.drop(p, i)
+	}
+	return nil
+}
+
+// drop removes the bucket in slot i of p, which the caller has locked.
+func (s *Store) drop(p *partition, i int) {
+	s.plans.release(p.slots[i].plan, 1)
+	p.remove(i)
+	s.keys.Add(-1)
+}
+
+// Stats is what a Store counts.
+type Stats struct {
+	Keys      int    // buckets in memory
+	Swept     uint64 // buckets dropped because they were full again
+	Evicted   uint64 // buckets dropped because MaxKeys was reached
+	Forgotten uint64 // tokens that evicted buckets owed, rounded up
+}
+
+// Stats returns the counters of s.
+func (s *Store) Stats() Stats {
+	return Stats{
+		Keys: int(s.keys.Load()), Swept: s.swept.Load(), Evicted: s.evicted.Load(), Forgotten: s.forgotten.Load(),
+	}
+}
+
+// Top returns up to n keys that were asked for most of late, the hottest first, with estimates of how often.
+func (s *Store) Top(n int) []Hot { return s.top.list(n) }

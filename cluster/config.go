@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/noriahq/noria/ring"
+)
+
+// Config is what a Node is made of. Name and Transport are required.
+type Config struct {
+	// Name is the node's id: 1 to 128 bytes, unique among the living nodes of the cluster, and the same after a restart.
+	Name string
+
+	// Transport carries checks to the other nodes; transport/peer has the one over gRPC.
+	Transport Transport
+
+	// Label names the cluster, up to 64 bytes. Nodes with another label are not let in. Default: "noria".
+	Label string
+
+	// Gossip is the host:port on which nodes find each other, over UDP and TCP. Default: "127.0.0.1:7946"; port 0 picks a
+	// free one.
+	Gossip string
+
+	// GossipAdvertise is the host:port that others are told, where it differs from Gossip (address translation).
+	GossipAdvertise string
+
+	// GossipTransport, where not nil, replaces real sockets. Tests use it.
+	GossipTransport memberlist.NodeAwareTransport
+
+	// Seeds are gossip addresses that Run joins, trying again until one answers. A node with seeds is not ready before
+	// that, unless Alone is set. Its own address among them does no harm. Default: none, the node is the first.
+	Seeds []string
+
+	// Alone makes a node ready although none of its Seeds answers. Two halves of a cluster that start apart so limit each
+	// for itself until they meet.
+	Alone bool
+
+	// Ring is the shape of the ring. All nodes must have the same. Default: see ring.Params.
+	Ring ring.Params
+
+	// MaxKeys is the most buckets this node keeps. Default: 10,000,000, some 64 bytes each beyond the key.
+	MaxKeys int
+
+	// PeerWait is how long a check waits for another node. Default: 50ms. Less answers sooner and degrades more often.
+	PeerWait time.Duration
+
+	// Settle is how long the membership has to stand still before the ring follows it. Default: 75ms. Less follows
+	// sooner and moves partitions more often while several nodes start.
+	Settle time.Duration
+
+	// Logger gets what the node has to say. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	if c.Label == "" {
+		c.Label = "noria"
+	}
+	if c.Gossip == "" {
+		c.Gossip = "127.0.0.1:7946"
+	}
+	if c.PeerWait == 0 {
+		c.PeerWait = 50 * time.Millisecond
+	}
+	if c.Settle == 0 {
+		c.Settle = 75 * time.Millisecond
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// check returns an error that wraps ErrConfig if c cannot work. Packages below check what is theirs.
+func (c Config) check() error {
+	switch {
+	case c.Name == "":
+		return fmt.Errorf("%w: Name is empty, want 1 to 128 bytes", ErrConfig)
+	case c.Transport == nil:
+		return fmt.Errorf("%w: Transport is nil, want one such as peer.New returns", ErrConfig)
+	case c.PeerWait < 0:
+		return fmt.Errorf("%w: PeerWait is %v, want more than 0", ErrConfig, c.PeerWait)
+	case c.Settle < 0:
+		return fmt.Errorf("%w: Settle is %v, want more than 0", ErrConfig, c.Settle)
+	case c.MaxKeys < 0:
+		return fmt.Errorf("%w: MaxKeys is %d, want 1 or more", ErrConfig, c.MaxKeys)
+	}
+	return nil
+}
