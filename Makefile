@@ -1,0 +1,169 @@
+# Everything a developer or CI runs. `make help` lists it. Needs Go; what else is needed is fetched, by version, into
+# .tools, which git ignores. Only the check of generated code wants npm too, and says so where it is missing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+GO ?= go
+TOOLS := $(CURDIR)/.tools
+BIN := $(CURDIR)/bin
+
+# Packages that are tested at once. Tests of timing want a machine to themselves, so more is not better.
+P ?= 2
+
+# Inputs that `make test` gives to each fuzz target. A number and not a time, because Go's fuzzer now and then calls the
+# end of its time a failure.
+FUZZ_INPUTS ?= 10000
+
+# How long `make fuzz` tries each target and `make soak` each limit, and how often `make bench` runs each benchmark.
+FUZZ_TIME ?= 1m
+SOAK_TIME ?= 10m
+BENCH_COUNT ?= 6
+BENCH ?= .
+
+# Tools and their versions. staticcheck v0.8.2 is the release also called 2026.1.2; benchstat has no releases.
+GOFUMPT_VERSION := v0.12.0
+STATICCHECK_VERSION := v0.8.2
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+PROTOC_GEN_GO_VERSION := v1.36.12
+PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
+GRPCURL_VERSION := v1.9.4
+GOLANGCI_LINT_VERSION := v2.15.0
+BUF_VERSION := 1.75.0
+
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: build
+build: ## Build bin/noria.
+	$(GO) build -trimpath -o $(BIN)/noria ./cmd/noria
+
+.PHONY: run
+run: build ## Build and run three nodes in one process, with lines to type next.
+	@exec $(BIN)/noria fleet --nodes 3
+
+##@ Test
+
+.PHONY: test
+test: lint check-generated unit e2e fuzz-briefly bench-once ## Everything CI checks.
+
+.PHONY: unit
+unit: ## All tests but those with real processes, under the race detector.
+	$(GO) test -race -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
+
+.PHONY: e2e
+e2e: tool-grpcurl ## Tests with real processes, the README's lines among them.
+	E2E_GRPCURL=$(TOOLS)/grpcurl $(GO) test -race -count=1 -timeout 10m ./e2e
+
+.PHONY: fuzz-briefly
+fuzz-briefly: ## Every fuzz target with FUZZ_INPUTS inputs.
+	@$(call each-fuzz,$(FUZZ_INPUTS)x)
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZ_TIME.
+	@$(call each-fuzz,$(FUZZ_TIME))
+
+.PHONY: soak
+soak: tool-grpcurl ## The tests with real processes with limits watched for SOAK_TIME, nodes built with the race detector.
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME)
+
+##@ Measure
+
+.PHONY: bench-once
+bench-once: ## Every benchmark once: do they still run?
+	$(GO) test -run '^$$' -bench . -benchtime 1x -p 1 ./...
+
+.PHONY: bench
+bench: tool-benchstat ## Benchmarks that match BENCH, BENCH_COUNT times, summed up; new.txt becomes old.txt.
+	@mkdir -p $(BIN)
+	@if [[ -e $(BIN)/bench-new.txt ]]; then mv $(BIN)/bench-new.txt $(BIN)/bench-old.txt; fi
+	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(BENCH_COUNT) -p 1 ./... | tee $(BIN)/bench-new.txt
+	@cd $(BIN) && $(TOOLS)/benchstat $$(ls bench-old.txt 2>/dev/null) bench-new.txt
+
+.PHONY: compare
+compare: ## Noria beside the limiters that people would pick instead, in one run.
+	cd e2e/compare && GOWORK=off $(GO) run .
+
+##@ Code
+
+.PHONY: format
+format: tool-gofumpt ## Rewrite Go files as gofumpt wants them.
+	$(TOOLS)/gofumpt -w .
+
+.PHONY: lint
+lint: tool-gofumpt tool-staticcheck ## gofumpt, go vet and staticcheck: quick.
+	@unformatted=$$($(TOOLS)/gofumpt -l .); if [[ -n $$unformatted ]]; then \
+		printf 'not formatted, run "make format":\n%s\n' "$$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(TOOLS)/staticcheck ./...
+
+.PHONY: lint-all
+lint-all: lint tool-golangci-lint ## lint and golangci-lint, which takes minutes to build.
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: generate
+generate: tool-buf tool-protoc-gen-go tool-protoc-gen-go-grpc ## Rewrite *.pb.go from the .proto files.
+	cd transport && $(TOOLS)/node_modules/.bin/buf generate
+
+.PHONY: check-generated
+check-generated: ## Is *.pb.go what the .proto files say?
+ifeq ($(shell command -v npm),)
+	@echo 'check-generated: skipped, because npm, which brings buf, is not installed; CI has it'
+else
+	@$(MAKE) tool-buf tool-protoc-gen-go tool-protoc-gen-go-grpc
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	(cd transport && $(TOOLS)/node_modules/.bin/buf lint && $(TOOLS)/node_modules/.bin/buf generate -o "$$fresh"); \
+	(cd transport && find . -name '*.pb.go' | sort) | diff - <(cd "$$fresh" && find . -name '*.pb.go' | sort) && \
+	(cd "$$fresh" && find . -name '*.pb.go') | while read -r file; do diff -u "transport/$$file" "$$fresh/$$file"; done || \
+	{ echo 'generated code differs from its .proto files, run "make generate"' >&2; exit 1; }
+	@echo 'check-generated: *.pb.go is what the .proto files say'
+endif
+
+##@ Else
+
+.PHONY: clean
+clean: ## Remove what was built. Tools stay; rm -r .tools removes them.
+	rm -rf $(BIN) dist e2e/artifacts
+	find . -name '*.test' -type f -not -path './.tools/*' -delete
+
+.PHONY: help
+help: ## List all of this.
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+# each-fuzz runs every fuzz target of the module for $(1), a time or a number of inputs.
+define each-fuzz
+$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package dir; do \
+	for target in $$(cat "$$dir"/*_test.go | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); do \
+		echo "fuzz $$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(1) -fuzzminimizetime 100x "$$package" </dev/null; \
+	done; \
+done
+endef
+
+# go-tool makes the target tool-NAME, which installs package $(2) at version $(3) as $(1), unless that is there already
+# and was built by this Go: staticcheck and golangci-lint cannot read code for a newer Go than their own.
+define go-tool
+.PHONY: tool-$(1)
+tool-$(1):
+	@have=$$$$($$(GO) version -m $$(TOOLS)/$(1) 2>/dev/null || true); \
+	if [[ $$$$have != *": $$$$($$(GO) env GOVERSION)"* ]] || ! grep -qE '^[[:space:]]mod[[:space:]][^[:space:]]+[[:space:]]$(3)' <<<"$$$$have"; then \
+		echo 'installing $(1) $(3)'; GOBIN=$$(TOOLS) GOFLAGS=-buildvcs=false $$(GO) install $(2)@$(3); fi
+endef
+$(eval $(call go-tool,gofumpt,mvdan.cc/gofumpt,$(GOFUMPT_VERSION)))
+$(eval $(call go-tool,staticcheck,honnef.co/go/tools/cmd/staticcheck,$(STATICCHECK_VERSION)))
+$(eval $(call go-tool,benchstat,golang.org/x/perf/cmd/benchstat,$(BENCHSTAT_VERSION)))
+$(eval $(call go-tool,protoc-gen-go,google.golang.org/protobuf/cmd/protoc-gen-go,$(PROTOC_GEN_GO_VERSION)))
+$(eval $(call go-tool,protoc-gen-go-grpc,google.golang.org/grpc/cmd/protoc-gen-go-grpc,$(PROTOC_GEN_GO_GRPC_VERSION)))
+$(eval $(call go-tool,grpcurl,github.com/fullstorydev/grpcurl/cmd/grpcurl,$(GRPCURL_VERSION)))
+$(eval $(call go-tool,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT_VERSION)))
+
+.PHONY: tool-buf
+tool-buf:
+	@if [[ $$($(TOOLS)/node_modules/.bin/buf --version 2>/dev/null || true) != $(BUF_VERSION) ]]; then \
+		echo 'installing buf $(BUF_VERSION)'; \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(TOOLS) @bufbuild/buf@$(BUF_VERSION); fi
