@@ -9,8 +9,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A Builder makes tables. It keeps the circle of the last one and changes what differs, so that a join or a leave costs 5
-// to 50 ms among 3 members as among 500, where a first table takes 7 ms at 3 members, half a second at 100, seconds at 500.
+// A Builder makes tables. It keeps the circle of the last one and changes what differs, so that a join or a leave costs
+// 5 to 50 ms among 3 members as among 500, where a first table takes 7 ms at 3 members, half a second at 100, seconds at
+// 500.
 //
 // It has one user: it is not safe for concurrent use. What it returns is.
 type Builder struct {
@@ -101,8 +102,8 @@ func (b *Builder) build(set []Member) (*Table, error) {
 	return b.read(set), nil
 }
 
-// turn makes set the members of the circle. When it returns an error the circle has some other members, which is as good
-// a start for the next turn as any.
+// turn makes set the members of the circle. When it returns an error the circle has some other members, which is as
+// good a start for the next turn as any.
 func (b *Builder) turn(set []Member) error {
 	gone, come := b.differ(set)
 	each := b.virtualNodes(len(set))
@@ -166,16 +167,17 @@ func (b *Builder) renew(set []Member, each int) error {
 }
 
 // mark notes m's virtual nodes, or returns an error and notes nothing if one of them is where another member has one.
-// There consistent keeps whoever came last and forgets the point when either leaves: its tables would depend on the past,
-// and its next Remove would panic. Refusing depends on the set alone.
+// There consistent keeps whoever came last and forgets the point when either leaves: its tables would depend on the
+// past, and its next Remove would panic. Refusing depends on the set alone.
 //
-// It also makes sure that consistent does not panic for want of room: every member of the circle is to be met on it, and
-// may take the mean or more, since Load is at least 1.
+// It also makes sure that consistent does not panic for want of room: every member of the circle is to be met on it,
+// and may take the mean or more, since Load is at least 1.
 func (b *Builder) mark(m Member) (*node, error) {
 	points := b.pointsOf(m)
 	for _, h := range points {
 		if other, taken := b.points[h]; taken {
-			return nil, fmt.Errorf("members %q and %q collide on the ring, want another name for one of them", string(other), string(m))
+			const collide = "members %q and %q collide on the ring, want another name for one of them"
+			return nil, fmt.Errorf(collide, string(other), string(m))
 		}
 	}
 	for _, h := range points {

@@ -205,6 +205,25 @@ func colliding(t *testing.T) (a, b Member) {
 	return "", ""
 }
 
+// A newcomer may stand where a member stood that leaves in the same step, also when the circle is kept.
+func TestLeaverMakesRoom(t *testing.T) {
+	a, b := colliding(t)
+	m := model{partitions: smallPartitions, each: smallDensity(smallBorder), sum: weak}
+	var others []Member
+	for i := 0; len(others) < smallBorder-1; i++ {
+		more := append(slices.Clone(others), Member(fmt.Sprintf("other-%d", i)))
+		_, withA := m.points(append([]Member{a}, more...))
+		_, withB := m.points(append([]Member{b}, more...))
+		if withA && withB {
+			others = more
+		}
+	}
+	sets := [][]Member{append([]Member{a}, others...), append([]Member{b}, others...), append([]Member{a}, others...)}
+	if err := checkHistory(smallBuilder(weak), weak, sets); err != nil {
+		t.Error(err)
+	}
+}
+
 // Valid parameters never leave consistent without room, whatever the bounds.
 func TestRoomForAll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -241,7 +260,11 @@ func TestBadMembers(t *testing.T) {
 		want    string
 	}{
 		{"empty name", []Member{"a", ""}, "member has no name, want 1 to 128 bytes"},
-		{"long name", []Member{Member(strings.Repeat("x", 129))}, `member "xxxxxxxxxxxxxxxx"... has a name of 129 bytes, want 1 to 128`},
+		{
+			"long name",
+			[]Member{Member(strings.Repeat("x", 129))},
+			`member "xxxxxxxxxxxxxxxx"... has a name of 129 bytes, want 1 to 128`,
+		},
 		{"too many", crowd, "ring of 65536 members, want at most 65535"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

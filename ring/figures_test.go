@@ -87,9 +87,6 @@ func (f figure) check(m model) error {
 // Tables are as even as promised, and a join or leave moves what must and hardly anything else.
 func TestBalanceAndMovement(t *testing.T) {
 	for _, f := range figures() {
-		if f.members >= 100 && raceOn {
-			continue
-		}
 		if err := f.check(f.model(defaultLoad)); err != nil {
 			t.Errorf("%d members with %d virtual nodes: %v", f.members, f.each, err)
 		}

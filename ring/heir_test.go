@@ -112,6 +112,13 @@ func TestWithoutStrangers(t *testing.T) {
 	if again, _ := b.Without(table, "b"); again != got {
 		t.Error("the same Without again builds again")
 	}
+	other, err := b.Without(mustTable(t, p, "a", "b"), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := mustTable(t, p, "a"); !slices.Equal(other.slots, want.slots) {
+		t.Error("Without of a second table answers for the first")
+	}
 	_, err = smallBuilder(xxhash.Sum64).Without(table, "b")
 	if err == nil || !strings.Contains(err.Error(), "want \"v1 partitions=256") {
 		t.Errorf("Without of a table with other parameters: error %v, want one that names both", err)

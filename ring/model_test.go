@@ -2,10 +2,10 @@ package ring
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 )
 
 // model is a second, plain way to the slots of a table, from the paper: sort all points, give each partition to the next
@@ -48,9 +48,10 @@ func (m model) slots(set []Member) (slots []uint16, ok bool) {
 }
 
 func (m model) points(set []Member) (points []point, ok bool) {
+	points = make([]point, 0, len(set)*m.each)
 	for i, name := range set {
 		for v := range m.each {
-			points = append(points, point{m.sum(fmt.Appendf(nil, "%d:%s", v, name)), i})
+			points = append(points, point{m.sum([]byte(strconv.Itoa(v) + ":" + string(name))), i})
 		}
 	}
 	slices.SortFunc(points, func(a, b point) int {

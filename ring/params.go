@@ -20,15 +20,15 @@ const (
 	virtualMany = 128
 )
 
-// Params are what the nodes of a cluster must agree on besides the members: nodes with other Params place keys elsewhere.
-// They compare their String. The zero value is the default of each.
+// Params are what the nodes of a cluster must agree on besides the members: nodes with other Params place keys
+// elsewhere. They compare their String. The zero value is the default of each.
 type Params struct {
 	// Partitions is into how many parts the key space is cut: a power of two, 1 to 65,536. 0 means the default, 16,384.
 	// More spread finer over many members and cost more to build and to move one by one; a table has 2 bytes for each.
 	Partitions int
 
-	// VirtualNodes is how many points of the circle a member owns, 1 to 4,096. 0 means the default, 512 up to 100 members
-	// and 128 above. More balance better and cost more to build.
+	// VirtualNodes is how many points of the circle a member owns, 1 to 4,096. 0 means the default, 512 up to 100
+	// members and 128 above. More balance better and cost more to build.
 	//
 	// The default has a price at its border: the 101st member's join, and its leave, move three quarters of all partitions.
 	// A cluster that may live around 100 members sets one number.
@@ -46,7 +46,8 @@ func (p Params) Validate() error {
 		return fmt.Errorf("ring partitions are %d, want a power of two from 1 to %d", p.Partitions, maxPartitions)
 	}
 	if p.VirtualNodes < 0 || p.VirtualNodes > maxVirtualNodes {
-		return fmt.Errorf("ring virtual nodes are %d, want 1 to %d, or 0 for %s", p.VirtualNodes, maxVirtualNodes, Params{}.virtualNodesWord())
+		const out = "ring virtual nodes are %d, want 1 to %d, or 0 for %s"
+		return fmt.Errorf(out, p.VirtualNodes, maxVirtualNodes, Params{}.virtualNodesWord())
 	}
 	if !(p.Load >= 1 && p.Load <= maxLoad) { // so that NaN is refused too
 		return fmt.Errorf("ring load is %v, want 1 to %d", p.Load, maxLoad)

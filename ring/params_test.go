@@ -54,3 +54,19 @@ func TestParamsValidate(t *testing.T) {
 		}
 	}
 }
+
+// Up to 100 members have 512 points each, more have 128, unless one number is set for all.
+func TestVirtualNodes(t *testing.T) {
+	for _, c := range []struct{ set, members, want int }{
+		{0, 1, 512},
+		{0, 100, 512},
+		{0, 101, 128},
+		{0, 65535, 128},
+		{64, 1, 64},
+		{64, 101, 64},
+	} {
+		if got := (Params{VirtualNodes: c.set}).virtualNodes(c.members); got != c.want {
+			t.Errorf("VirtualNodes %d are %d at %d members, want %d", c.set, got, c.members, c.want)
+		}
+	}
+}
