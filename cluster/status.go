@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/noriahq/noria/ring"
@@ -28,4 +29,31 @@ type MemberStatus struct {
 	Gossip     string      `json:"gossip"`     // address for membership
 	Partitions int         `json:"partitions"` // that the ring names this member for
 	Self       bool        `json:"self,omitempty"`
+}
+
+// Status returns what the node knows now. Before it is ready that is little.
+func (n *Node) Status() Status {
+	s := Status{
+		Node: n.name, Label: n.config.Label, Ring: n.config.Ring.String(), Degraded: n.degraded.Load(),
+	}
+	stats := n.store.Stats()
+	s.Keys, s.Evicted = stats.Keys, stats.Evicted
+	n.mu.Lock()
+	if !n.started.IsZero() {
+		s.Uptime = time.Since(n.started)
+	}
+	n.mu.Unlock()
+	v := n.view.Load()
+	if v == nil {
+		return s
+	}
+	s.Ready = !n.leaving.Load()
+	s.Epoch = fmt.Sprintf("%016x", v.table.Epoch())
+	s.Partitions = v.table.Count(v.self)
+	for i, m := range v.members {
+		s.Members = append(s.Members, MemberStatus{
+			ID: m.ID, Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: v.table.Count(i), Self: i == v.self,
+		})
+	}
+	return s
 }

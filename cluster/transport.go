@@ -32,7 +32,7 @@ type Op uint8
 // The operations.
 const (
 	OpTake   Op = iota // decide on all checks: take all of the costs or none
-	OpRefund           // give back what an earlier OpTake took
+	OpRefund           // give back what an earlier OpTake with the same Hold took
 	OpReset            // forget the buckets: they are full again
 )
 
@@ -46,9 +46,6 @@ type Check struct {
 
 	// Request is what is asked.
 	Request bucket.Request
-
-	// Held is, for OpRefund, how long ago the tokens were taken.
-	Held time.Duration
 
 	// Decision is the holder's decision. Its Node is left empty on the wire: it is the answering peer.
 	Decision bucket.Decision
@@ -71,7 +68,11 @@ type Ask struct {
 	// Wait is how long the asker waits, from the call of Peer.Ask on; positive.
 	Wait time.Duration
 
-	// Checks has 1 to MaxChecks entries.
+	// Hold, where not 0, names what an OpTake takes, so that an OpRefund with the same Hold from the same node gives it
+	// back. The holder remembers it for some seconds. No two takes of one node have the same.
+	Hold uint64
+
+	// Checks has 1 to MaxChecks entries. Those of an OpRefund are those of its OpTake, and only their partitions count.
 	Checks []Check
 
 	// Answer is valid once the Ask is done without an error.

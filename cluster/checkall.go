@@ -1,0 +1,244 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// CheckAll decides on reqs together: it takes all their costs or none. Every holder is asked at once; if one denies,
+// the others give back what they took before CheckAll returns, or as soon as they can be reached. The Decisions of those
+// that were not denied then say what they would have been. Where a holder does not answer its requests' OnLost rules do,
+// after all others have allowed. It takes at most MaxChecks requests; errors are those of Check, and
+// bucket.ErrConflict.
+func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Decisions, error) {
+	if len(reqs) > MaxChecks {
+		return nil, fmt.Errorf("%w: %d requests in one check, want at most %d", bucket.ErrConflict, len(reqs), MaxChecks)
+	}
+	for i := range reqs {
+		if err := n.store.Check(&reqs[i]); err != nil {
+			return nil, err
+		}
+	}
+	for try := 0; ; try++ {
+		v := n.view.Load()
+		if v == nil {
+			return nil, ErrNotReady
+		}
+		w := newWhole(n, v, reqs)
+		again, err := w.decide(ctx, try == maxRedirects)
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			return w.decisions, nil
+		}
+	}
+}
+
+// A whole is one attempt at an all-or-nothing check.
+type whole struct {
+	n         *Node
+	v         *view
+	reqs      []bucket.Request
+	decisions bucket.Decisions
+	groups    []group
+}
+
+// A group is the requests of a whole that one member decides on.
+type group struct {
+	to    int   // index of the member
+	reqs  []int // indexes into whole.reqs
+	ask   *Ask  // nil for this node's own
+	holds []bucket.Hold
+	state state
+}
+
+type state uint8
+
+const (
+	lost   state = iota // no answer: nothing is known
+	away                // the member is not the holder: nothing was taken
+	denied              // nothing was taken
+	took
+)
+
+func newWhole(n *Node, v *view, reqs []bucket.Request) *whole {
+	w := &whole{n: n, v: v, reqs: reqs, decisions: make(bucket.Decisions, len(reqs))}
+	for i := range reqs {
+		to := v.target(v.table.Partition(ring.Hash(reqs[i].Key)))
+		g := w.group(to)
+		g.reqs = append(g.reqs, i)
+	}
+	return w
+}
+
+// group returns the group of the member with index to.
+func (w *whole) group(to int) *group {
+	for i := range w.groups {
+		if w.groups[i].to == to {
+			return &w.groups[i]
+		}
+	}
+	w.groups = append(w.groups, group{to: to})
+	return &w.groups[len(w.groups)-1]
+}
+
+// decide asks everyone and gives back if need be. With again nothing was taken because somebody is not the holder any
+// more, and another attempt by a newer view may do better; the last attempt takes such a holder for lost.
+func (w *whole) decide(ctx context.Context, last bool) (again bool, err error) {
+	end := w.n.now() + bucket.Instant(w.n.patience(ctx))
+	w.send(end)
+	if err := w.receive(ctx); err != nil {
+		w.giveBack(ctx)
+		return false, err
+	}
+	allowed := !w.any(denied)
+	again = allowed && !last && w.any(away)
+	if allowed && !again && w.degrade() {
+		return false, nil
+	}
+	w.giveBack(ctx)
+	return again, nil
+}
+
+func (w *whole) any(s state) bool {
+	return slices.ContainsFunc(w.groups, func(g group) bool { return g.state == s })
+}
+
+// send asks all groups but this node's own.
+func (w *whole) send(end bucket.Instant) {
+	for i := range w.groups {
+		g := &w.groups[i]
+		m := w.v.members[g.to]
+		if m.peer == nil {
+			continue
+		}
+		g.ask = w.n.newAsk(OpTake)
+		g.ask.Epoch = w.v.table.Epoch()
+		g.ask.Wait = max(end.Sub(w.n.now()), 1)
+		if len(w.groups) > 1 {
+			g.ask.Hold = w.n.lastHold.Add(1)
+		}
+		g.ask.Checks = w.checks(g, g.ask.Checks)
+		m.peer.Ask(g.ask)
+	}
+}
+
+// checks appends the checks of g to to.
+func (w *whole) checks(g *group, to []Check) []Check {
+	for _, i := range g.reqs {
+		p := w.v.table.Partition(ring.Hash(w.reqs[i].Key))
+		to = append(to, Check{Partition: p, Term: w.n.terms.of(p), Request: w.reqs[i]})
+	}
+	return to
+}
+
+// receive decides on this node's own group and waits for the others. It returns what is wrong with the requests, or
+// ctx's error.
+func (w *whole) receive(ctx context.Context) (err error) {
+	for i := range w.groups {
+		if g := &w.groups[i]; g.ask == nil {
+			err = w.takeHere(g)
+		}
+	}
+	for i := range w.groups {
+		if g := &w.groups[i]; g.ask != nil {
+			if e := w.await(ctx, g); e != nil {
+				err = e
+			}
+		}
+	}
+	return err
+}
+
+// takeHere decides on g in this node's own store.
+func (w *whole) takeHere(g *group) error {
+	items := itemsOf(w.checks(g, nil))
+	holds, err := w.n.store.TakeAll(w.n.now(), items, len(w.groups) > 1)
+	if errors.Is(err, bucket.ErrMoved) {
+		g.state = away
+		return nil
+	}
+	if err != nil {
+		g.state = denied
+		return err
+	}
+	g.holds = holds
+	for k, i := range g.reqs {
+		w.decisions[i] = items[k].Decision
+		w.decisions[i].Node = string(w.n.name)
+	}
+	g.state = w.outcome(g)
+	return nil
+}
+
+// outcome says whether the decisions of g took anything.
+func (w *whole) outcome(g *group) state {
+	for _, i := range g.reqs {
+		if !w.decisions[i].Allowed {
+			return denied
+		}
+	}
+	return took
+}
+
+// await waits for the answer to g.
+func (w *whole) await(ctx context.Context, g *group) error {
+	select {
+	case <-g.ask.done:
+	case <-ctx.Done():
+		g.ask = w.orphan(g) // the transport still has the one that was sent
+		return ctx.Err()
+	}
+	m := w.v.members[g.to]
+	if g.ask.Err != nil {
+		m.failed(w.n.now())
+		return nil
+	}
+	m.answered()
+	w.n.learn(g.ask)
+	switch g.ask.Answer.Status {
+	case NotHolder:
+		g.state = away
+	case Invalid:
+		g.state = denied
+		return answered(g.ask)
+	case Decided:
+		for k, i := range g.reqs {
+			w.decisions[i] = g.ask.Checks[k].Decision
+			w.decisions[i].Node = string(m.ID)
+		}
+		g.state = w.outcome(g)
+	}
+	return nil
+}
+
+// orphan returns an ask with the Hold of g's.
+func (w *whole) orphan(g *group) *Ask {
+	a := w.n.newAsk(OpTake)
+	a.Hold = g.ask.Hold
+	return a
+}
+
+// degrade decides by their OnLost rules on the requests whose holders did not answer, and says whether all are allowed.
+func (w *whole) degrade() bool {
+	all := true
+	for i := range w.groups {
+		g := &w.groups[i]
+		if g.state != lost && g.state != away {
+			continue
+		}
+		for _, k := range g.reqs {
+			if all {
+				w.decisions[k] = w.n.degrade(w.v.table.Partition(ring.Hash(w.reqs[k].Key)), &w.reqs[k])
+				all = w.decisions[k].Allowed
+			}
+		}
+	}
+	return all
+}

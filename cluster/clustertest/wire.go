@@ -1,0 +1,214 @@
+package clustertest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/ring"
+)
+
+// Wires are the transports of the nodes on one Net that speak to each other directly, without connections and frames:
+// what one asks reaches the other's Handler as it is. Cuts, latency, frozen and killed hosts of the Net hold for them.
+type Wires struct {
+	net *Net
+
+	mu sync.Mutex
+	at map[string]*wire // by address; guarded by mu
+}
+
+// NewWires returns an empty set of transports on net.
+func NewWires(n *Net) *Wires { return &Wires{net: n, at: make(map[string]*wire)} }
+
+// Transport returns a transport for a node on host.
+func (ws *Wires) Transport(host string) cluster.Transport {
+	return &wire{wires: ws, host: host, done: make(chan struct{})}
+}
+
+// find returns who listens at addr, nil if nobody does.
+func (ws *Wires) find(addr string) *wire {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.at[addr]
+}
+
+// A wire is one node's transport.
+type wire struct {
+	wires *Wires
+	host  string
+	once  sync.Once
+	done  chan struct{} // closed by Close
+
+	mu       sync.Mutex
+	listener net.Listener    // guarded by mu
+	self     cluster.Hello   // guarded by mu
+	handler  cluster.Handler // nil before Serve; guarded by mu
+}
+
+// Listen implements cluster.Transport.
+func (w *wire) Listen() (string, error) {
+	l, err := w.wires.net.Listen(net.JoinHostPort(w.host, "7947"))
+	if err != nil {
+		return "", err
+	}
+	w.mu.Lock()
+	w.listener = l
+	w.mu.Unlock()
+	w.wires.mu.Lock()
+	defer w.wires.mu.Unlock()
+	w.wires.at[l.Addr().String()] = w
+	return l.Addr().String(), nil
+}
+
+// Serve implements cluster.Transport.
+func (w *wire) Serve(ctx context.Context, self cluster.Hello, h cluster.Handler) error {
+	w.mu.Lock()
+	w.self, w.handler = self, h
+	w.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-w.done:
+	}
+	return w.Close()
+}
+
+// serving returns the handler, nil if there is none.
+func (w *wire) serving() (cluster.Hello, cluster.Handler) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.done:
+		return w.self, nil
+	default:
+		return w.self, w.handler
+	}
+}
+
+// Peer implements cluster.Transport.
+func (w *wire) Peer(id ring.Member, addr string) cluster.Peer {
+	return &end{wire: w, to: id, addr: addr, done: make(chan struct{})}
+}
+
+// Greet implements cluster.Transport.
+func (w *wire) Greet(ctx context.Context, addr string) (cluster.Hello, error) {
+	c, err := w.wires.net.Dial(ctx, w.host, addr)
+	if err != nil {
+		return cluster.Hello{}, err
+	}
+	defer c.Close()
+	to := w.wires.find(addr)
+	if to == nil {
+		return cluster.Hello{}, cluster.ErrPeerLost
+	}
+	hello, h := to.serving()
+	if h == nil {
+		return cluster.Hello{}, cluster.ErrPeerLost
+	}
+	return hello, nil
+}
+
+// Close implements cluster.Transport.
+func (w *wire) Close() error {
+	w.once.Do(func() {
+		close(w.done)
+		w.mu.Lock()
+		l := w.listener
+		w.mu.Unlock()
+		if l != nil {
+			l.Close()
+		}
+	})
+	return nil
+}
+
+// An end is one node's way to one other.
+type end struct {
+	wire *wire
+	to   ring.Member
+	addr string
+	once sync.Once
+	done chan struct{} // closed by Close
+}
+
+// Ask implements cluster.Peer.
+func (e *end) Ask(a *cluster.Ask) { go e.carry(a) }
+
+// Back implements cluster.Peer.
+func (e *end) Back() {}
+
+// Close implements cluster.Peer.
+func (e *end) Close() { e.once.Do(func() { close(e.done) }) }
+
+// carry brings a to the handler and its answer back, or says what was in the way.
+func (e *end) carry(a *cluster.Ask) {
+	late := time.NewTimer(a.Wait)
+	defer late.Stop()
+	answer := make(chan *cluster.Ask, 1)
+	lost := make(chan struct{})
+	sent := copied(a)
+	go e.fetch(sent, answer, lost)
+	select {
+	case b := <-answer:
+		a.Answer = b.Answer
+		for i := range b.Checks {
+			a.Checks[i].Decision = b.Checks[i].Decision
+		}
+		a.Done(nil)
+	case <-lost:
+		a.Done(cluster.ErrPeerLost)
+	case <-late.C:
+		a.Done(cluster.ErrPeerSilent)
+	case <-e.done:
+		a.Done(cluster.ErrPeerLost)
+	case <-e.wire.done:
+		a.Done(cluster.ErrPeerShutdown)
+	}
+}
+
+// copied returns an ask that shares nothing with a.
+func copied(a *cluster.Ask) *cluster.Ask {
+	b := *a
+	b.Checks = append([]cluster.Check(nil), a.Checks...)
+	return &b
+}
+
+// fetch gets the answer to a, which it may use for it. It sends nothing where nothing arrives.
+func (e *end) fetch(a *cluster.Ask, answer chan<- *cluster.Ask, lost chan<- struct{}) {
+	n := e.wire.wires.net
+	if !n.pass(e.wire.host, e.addr) {
+		return
+	}
+	to := e.wire.wires.find(e.addr)
+	if to == nil {
+		close(lost)
+		return
+	}
+	hello, h := to.serving()
+	if h == nil || hello.ID != e.to {
+		close(lost)
+		return
+	}
+	mine, _ := e.wire.serving()
+	asks := []cluster.Ask{*a}
+	h.Answer(mine.ID, asks)
+	if n.pass(e.addr, e.wire.host) {
+		answer <- &asks[0]
+	}
+}
+
+// pass waits for as long as the way from one host to another takes, and says whether anything arrives.
+func (n *Net) pass(from, to string) bool {
+	from, to = hostOf(from), hostOf(to)
+	n.mu.Lock()
+	latency := n.latency
+	n.mu.Unlock()
+	if latency > 0 {
+		time.Sleep(latency)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, dead := n.dead[from]
+	return !dead && !n.blocked(from, to)
+}

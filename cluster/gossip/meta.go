@@ -1,0 +1,96 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// meta is what a node says of itself in each message about it, besides its name and its gossip address.
+//
+// Its form: the magic byte, the version of the form, flags, the protocol as a varint, then label, ring parameters and
+// peer address, each after its length as a varint. More may follow and is ignored, so that it can grow.
+type meta struct {
+	draining bool
+	protocol uint32
+	label    string
+	ring     string
+	peer     string
+}
+
+const (
+	metaMagic    = 'n'
+	metaForm     = 1
+	flagDraining = 1 << 0
+)
+
+var (
+	errNoMeta    = errors.New("not a node of this kind")
+	errShortMeta = errors.New("metadata is cut short")
+)
+
+func (m meta) append(b []byte) []byte {
+	var flags byte
+	if m.draining {
+		flags |= flagDraining
+	}
+	b = append(b, metaMagic, metaForm, flags)
+	b = binary.AppendUvarint(b, uint64(m.protocol))
+	for _, s := range []string{m.label, m.ring, m.peer} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// check says whether m fits into what memberlist sends. It panics at more.
+func (m meta) check() error {
+	if size := len(m.append(nil)); size > memberlist.MetaMaxSize {
+		return fmt.Errorf("label (%d bytes), ring parameters (%d) and peer address (%d) take %d bytes of metadata: want at most %d",
+			len(m.label), len(m.ring), len(m.peer), size, memberlist.MetaMaxSize)
+	}
+	return nil
+}
+
+func parseMeta(b []byte) (meta, error) {
+	if len(b) < 3 || b[0] != metaMagic {
+		return meta{}, errNoMeta
+	}
+	if b[1] != metaForm {
+		return meta{}, fmt.Errorf("metadata of form %d, this node knows form %d", b[1], metaForm)
+	}
+	m := meta{draining: b[2]&flagDraining != 0}
+	protocol, k := binary.Uvarint(b[3:])
+	if k <= 0 || protocol > 1<<32-1 {
+		return meta{}, errShortMeta
+	}
+	m.protocol = uint32(protocol)
+	b = b[3+k:]
+	for _, s := range []*string{&m.label, &m.ring, &m.peer} {
+		size, k := binary.Uvarint(b)
+		if k <= 0 || size > uint64(len(b)-k) {
+			return meta{}, errShortMeta
+		}
+		*s = string(b[k : k+int(size)])
+		b = b[k+int(size):]
+	}
+	return m, nil
+}
+
+// fits says whether a node with metadata o, at an address, and one with m may be in one cluster.
+func (m meta) fits(o meta, at string) error {
+	differ := func(what string, here, there any) error {
+		return fmt.Errorf("%w: %s %#v here, %#v at %s", ErrMismatch, what, here, there, at)
+	}
+	switch {
+	case m.label != o.label:
+		return differ("label", m.label, o.label)
+	case m.protocol != o.protocol:
+		return fmt.Errorf("%w: protocol %d here, %d at %s", ErrMismatch, m.protocol, o.protocol, at)
+	case m.ring != o.ring:
+		return differ("ring parameters", m.ring, o.ring)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// Hello implements Handler: it refuses nodes that do not fit this cluster.
+func (n *Node) Hello(h Hello) error {
+	mine := n.hello()
+	switch {
+	case h.Protocol != mine.Protocol:
+		return fmt.Errorf("%w: %s speaks protocol %d, %s speaks %d", ErrMismatch, h.ID, h.Protocol, mine.ID, mine.Protocol)
+	case h.Label != mine.Label:
+		return fmt.Errorf("%w: %s is of cluster %q, %s of %q", ErrMismatch, h.ID, h.Label, mine.ID, mine.Label)
+	case h.Ring != mine.Ring:
+		return fmt.Errorf("%w: %s has the ring %q, %s has %q", ErrMismatch, h.ID, h.Ring, mine.ID, mine.Ring)
+	}
+	return nil
+}
+
+// Answer implements Handler: it decides on asks of another node, all at one reading of the clock.
+func (n *Node) Answer(from ring.Member, asks []Ask) {
+	now := n.now()
+	v := n.view.Load()
+	for i := range asks {
+		a := &asks[i]
+		if v == nil {
+			a.Answer = Answer{Status: NotHolder}
+			continue
+		}
+		n.answer(now, v, from, a)
+	}
+}
+
+// answer decides on a.
+func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
+	a.Answer = Answer{Epoch: v.table.Epoch()}
+	if reason := n.flaw(a); reason != "" {
+		a.Answer.Status, a.Answer.Reason = Invalid, reason
+		return
+	}
+	a.Answer.Term = n.terms.of(a.Checks[0].Partition)
+	if away := n.notMine(v, a); away != nil {
+		a.Answer.Status, a.Answer.Holder = NotHolder, away.ID
+		return
+	}
+	var err error
+	switch a.Op {
+	case OpTake:
+		err = n.take(now, takenKey{from, a.Hold}, a)
+	case OpRefund:
+		n.store.Refund(now, n.taken.undo(now, takenKey{from, a.Hold}))
+	case OpReset:
+		err = n.reset(a)
+	default:
+		err = fmt.Errorf("unknown operation %d", a.Op)
+	}
+	switch {
+	case err == nil:
+		a.Answer.Status, a.Answer.Holder = Decided, n.name
+	case errors.Is(err, bucket.ErrMoved): // between two views: who holds it now will be known soon
+		a.Answer.Status = NotHolder
+	default:
+		a.Answer.Status, a.Answer.Reason = Invalid, err.Error()
+	}
+}
+
+// flaw returns what is wrong with the outline of a, "" if nothing is. The store looks at the requests themselves.
+func (n *Node) flaw(a *Ask) string {
+	if len(a.Checks) == 0 || len(a.Checks) > MaxChecks {
+		return fmt.Sprintf("%d checks, want 1 to %d", len(a.Checks), MaxChecks)
+	}
+	for i := range a.Checks {
+		c := &a.Checks[i]
+		if int(c.Partition) >= len(n.terms) {
+			return fmt.Sprintf("partition %d, want 0 to %d", c.Partition, len(n.terms)-1)
+		}
+		n.terms.hear(c.Partition, c.Term)
+	}
+	return ""
+}
+
+// notMine returns the first member that should hold one of a's partitions and is not this node, nil if there is none.
+func (n *Node) notMine(v *view, a *Ask) *member {
+	for i := range a.Checks {
+		if p := a.Checks[i].Partition; !v.mine(p) {
+			return v.members[v.target(p)]
+		}
+	}
+	return nil
+}
+
+// take takes what a asks for.
+func (n *Node) take(now bucket.Instant, k takenKey, a *Ask) error {
+	if len(a.Checks) == 1 && k.hold == 0 {
+		c := &a.Checks[0]
+		d, err := n.store.Take(now, int(c.Partition), &c.Request)
+		c.Decision = d
+		return err
+	}
+	if k.hold != 0 && n.taken.undone(k) {
+		return errors.New("the take was given back before it came")
+	}
+	items := itemsOf(a.Checks)
+	holds, err := n.store.TakeAll(now, items, k.hold != 0)
+	if err != nil {
+		return err
+	}
+	for i := range items {
+		a.Checks[i].Decision = items[i].Decision
+	}
+	if len(holds) > 0 && !n.taken.add(now, k, holds) {
+		n.store.Refund(now, holds)
+		return errors.New("the take was given back before it came")
+	}
+	return nil
+}
+
+// itemsOf returns checks as the store wants them. The items point into checks.
+func itemsOf(checks []Check) []bucket.Item {
+	items := make([]bucket.Item, len(checks))
+	for i := range checks {
+		items[i] = bucket.Item{Partition: int(checks[i].Partition), Request: &checks[i].Request}
+	}
+	return items
+}
+
+func (n *Node) reset(a *Ask) error {
+	for i := range a.Checks {
+		c := &a.Checks[i]
+		if err := n.store.Reset(int(c.Partition), c.Request.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"sync"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// Place is where a key is.
+type Place struct {
+	Partition ring.Partition `json:"partition"`
+	Target    ring.Member    `json:"target"` // should hold the key
+	Holder    ring.Member    `json:"holder"` // holds it, as far as this node knows
+	Heir      ring.Member    `json:"heir"`   // would be the target without the target, "" if nobody
+	Term      Term           `json:"term"`   // of the holder, as far as this node knows
+}
+
+// Where returns where key is. It returns ErrNotReady, or an error that wraps bucket.ErrKey. It may compute for some
+// milliseconds: it is for people who ask, not for the path of a check.
+func (n *Node) Where(key string) (Place, error) {
+	v := n.view.Load()
+	if v == nil {
+		return Place{}, ErrNotReady
+	}
+	if err := bucket.CheckKey(key); err != nil {
+		return Place{}, err
+	}
+	p := v.table.Partition(ring.Hash(key))
+	target := v.table.Target(p)
+	place := Place{Partition: p, Target: target, Holder: target, Term: n.terms.of(p)}
+	heir, err := n.heirs.of(v.table, p)
+	if err != nil {
+		return Place{}, err
+	}
+	place.Heir = heir
+	return place, nil
+}
+
+// heirs finds heirs for those who ask.
+type heirs struct {
+	mu      sync.Mutex
+	builder *ring.Builder // guarded by mu
+}
+
+func (h *heirs) of(t *ring.Table, p ring.Partition) (ring.Member, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.builder.Heir(t, p)
+}

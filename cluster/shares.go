@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"math/bits"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/noriahq/noria/bucket"
+)
+
+// shares are the buckets from which a node answers while the holder of a key cannot be reached: each of the N members
+// has one of an N-th of the rate, which is empty when the holder is lost. So all of them together admit no more than what
+// the holder's bucket would have gained meanwhile, and never a second burst.
+//
+// What shares admitted is not charged to the next holder: replicas and the handoff that would carry it there do not exist
+// yet, so a holder that comes back with its memory may admit it a second time.
+type shares struct {
+	mu sync.Mutex
+	of map[string]*share // by key; guarded by mu
+}
+
+// share is the share of one key.
+type share struct {
+	limit bucket.Limit
+	of    int // how many members share
+	plan  *bucket.Plan
+	lost  bucket.Instant // since when the holder is
+	used  bucket.Instant
+	bucket.Bucket
+}
+
+const (
+	maxShares = 100_000     // beyond it a new key is denied
+	shareAge  = time.Minute // after which one that is not used goes
+)
+
+func (s *shares) init() { s.of = make(map[string]*share) }
+
+// take takes req.Cost from this node's share, one of members, of a bucket whose holder is lost since then. It denies
+// where there can be no share: a quota gains nothing, and a window is not shared.
+func (s *shares) take(now, lost bucket.Instant, members int, req *bucket.Request) bucket.Decision {
+	if req.Limit.Tokens == 0 || req.Cost > req.Limit.Burst {
+		return bucket.Decision{Allowed: req.Cost == 0}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh := s.of[req.Key]
+	if sh == nil || sh.lost != lost || sh.of != members || sh.limit != req.Limit {
+		if sh = newShare(lost, members, req.Limit); sh == nil || len(s.of) >= maxShares {
+			return bucket.Decision{Allowed: req.Cost == 0}
+		}
+		s.of[strings.Clone(req.Key)] = sh
+	}
+	sh.used = now
+	return sh.Take(now, sh.plan, req.Cost)
+}
+
+// newShare returns a share that is empty at the instant lost, nil if the arithmetic has no room for it.
+func newShare(lost bucket.Instant, members int, l bucket.Limit) *share {
+	part := l
+	part.Queue = 0
+	hi, per := bits.Mul64(uint64(l.Per), uint64(members))
+	if hi != 0 || per > 1<<62 {
+		return nil
+	}
+	part.Per = time.Duration(per)
+	plan, err := bucket.NewPlan(part, time.Time{})
+	if err != nil {
+		return nil
+	}
+	sh := &share{limit: l, of: members, plan: plan, lost: lost}
+	sh.Charge(lost, plan, l.Burst)
+	return sh
+}
+
+// sweep drops what has not been used for long.
+func (s *shares) sweep(now bucket.Instant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, sh := range s.of {
+		if now.Sub(sh.used) > shareAge {
+			delete(s.of, key)
+		}
+	}
+}
