@@ -173,8 +173,11 @@ func (b *Bucket) Refund(now Instant, p *Plan, r Receipt, since int64) (units int
 
 // outstanding returns the units of r that a refund at the tick up may give back: the least that the bucket can have owed
 // since r. Whatever it owed less than r.units for a moment was full at that moment without r, and the refill after it was
-// lost to the bucket but not to r.
+// lost to the bucket but not to r. What other refunds gave since may have been part of r.owed.
 func (p *Plan) outstanding(r Receipt, up, since int64) int64 {
+	if p.n == 0 { // a quota is never full again
+		return r.units
+	}
 	hi, paid := bits.Mul64(uint64(max(0, up-r.at)), uint64(p.n))
 	if hi != 0 || paid > maxDebt || since > maxDebt {
 		return 0

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -76,4 +77,19 @@ func (n *Node) settled(ctx context.Context, g *gossip.Gossip) error {
 // knows says whether all members are in v.
 func (v *view) knows(members []gossip.Member) bool {
 	return !slices.ContainsFunc(members, func(m gossip.Member) bool { return v.member(m.ID) == nil })
+}
+
+// join joins seeds once.
+func (n *Node) join(ctx context.Context, g *gossip.Gossip, seeds []string) error {
+	met, err := g.Join(ctx, seeds)
+	switch {
+	case met > 0:
+		n.setJoined()
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, gossip.ErrMismatch):
+		return fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNoSeed, err)
 }

@@ -96,7 +96,7 @@ const MaxChecks = 256
 // An Answer is what the holder said.
 type Answer struct {
 	// Status says whether the decisions in Checks are there.
-	Status Status
+	Status AnswerStatus
 
 	// Holder is, with NotHolder, whom the peer takes for the holder, "" if it does not know; with Decided the peer itself.
 	Holder ring.Member
@@ -111,14 +111,14 @@ type Answer struct {
 	Reason string
 }
 
-// Status is the kind of an Answer.
-type Status uint8
+// An AnswerStatus is the kind of an Answer.
+type AnswerStatus uint8
 
 // The statuses of an Answer.
 const (
-	Decided   Status = iota // done; for OpTake every check has its decision
-	NotHolder               // at least one partition is not the peer's; nothing was taken
-	Invalid                 // the ask breaks a rule; nothing was taken
+	Decided   AnswerStatus = iota // done; for OpTake every check has its decision
+	NotHolder                     // at least one partition is not the peer's; nothing was taken
+	Invalid                       // the ask breaks a rule; nothing was taken
 )
 
 // Done tells the node that a is answered, or that it will not be because of err. A Transport calls it exactly once for

@@ -13,7 +13,7 @@ import (
 // watch makes a new view of each member set that gossip settles on, until ctx ends.
 func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 	defer n.closePeers()
-	var last []gossip.Member
+	var members []gossip.Member
 	joined := n.joined
 	for {
 		select {
@@ -21,16 +21,43 @@ func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 			return ctx.Err()
 		case <-joined:
 			joined = nil // the view may be published now
-		case last = <-g.Updates():
+		case members = <-g.Updates():
 		}
-		if last == nil || joined != nil {
+		if err := n.contest(ctx, g.View().Conflicts); err != nil {
+			return err
+		}
+		if joined != nil && len(members) > 1 {
+			n.setJoined() // others have found this node
+			joined = nil
+		}
+		if joined != nil || len(members) == 0 {
 			continue
 		}
-		if err := n.follow(last); err != nil {
+		if err := n.follow(members); err != nil {
 			return err
 		}
 	}
 }
+
+// contest returns an error that wraps ErrNameTaken if this node is the newer of two that have its name and the older one
+// is alive. Who is only not missed yet, because the node came back elsewhere, does not answer.
+func (n *Node) contest(ctx context.Context, conflicts []gossip.Conflict) error {
+	for _, c := range conflicts {
+		if c.Newer.ID != n.name || c.Newer.Boot != n.boot {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, greetWait)
+		h, err := n.config.Transport.Greet(ctx, c.Older.Peer)
+		cancel()
+		if err == nil && h.ID == n.name && h.Boot == c.Older.Boot {
+			return fmt.Errorf("%w: %q lives at %s; every node needs a name of its own", ErrNameTaken, n.name, c.Older.Gossip)
+		}
+	}
+	return nil
+}
+
+// greetWait is how long a node is given to say that it lives.
+const greetWait = time.Second
 
 // follow makes a view of members and goes by it from now on.
 func (n *Node) follow(members []gossip.Member) error {

@@ -173,6 +173,7 @@ func (c *Cluster) stop() {
 	for len(c.nodes) > 0 {
 		c.end(c.nodes[len(c.nodes)-1])
 	}
+	time.Sleep(time.Minute) // memberlist's last probes and dials end
 }
 
 // Cut lets nothing pass between the nodes named and all others.
