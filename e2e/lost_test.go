@@ -1,0 +1,233 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/e2e/harness"
+	"github.com/noriahq/noria/e2e/oracle"
+)
+
+// While a node is frozen, the first caller of its keys on another node waits for PeerWait, the next ones are answered at
+// once, by the rule, and none hangs. Keys of other nodes are answered as ever. Once the node goes on all is as before.
+func TestFrozenNode(t *testing.T) {
+	const limit, peerWait = "quota 100", time.Second
+	fleet := harness.Start(t, 3, harness.Options{Args: []string{"--peer-wait", peerWait.String()}})
+	frozen := fleet.Node("c")
+	lost, kept := fleet.KeyOf(frozen, "frozen", limit), fleet.KeyOf(fleet.Node("a"), "frozen", limit)
+	clients := []harness.Client{fleet.Node("a").HTTP(), fleet.Node("b").GRPC()}
+	for _, c := range clients { // connections are there
+		mustCheck(t, c, harness.Check{Key: lost, Limit: limit, Cost: cost(0)})
+	}
+
+	frozen.Pause()
+	each(t, clients, func(t *testing.T, c harness.Client) {
+		for i := range 10 {
+			began := time.Now()
+			a := mustCheck(t, c, harness.Check{Key: lost, Limit: limit, OnLost: "deny"})
+			took := time.Since(began)
+			t.Logf("check %d of a key on a frozen node: %s after %v", i, a.Source, took)
+			if a.Source != "degraded" { // the others have replaced the node already
+				if i == 0 {
+					t.Errorf("the first check of a key on a frozen node = %+v, want a degraded answer", a)
+				}
+				break
+			}
+			if a.Allowed {
+				t.Errorf("check with on_lost deny = %+v, want denied", a)
+			}
+			if i == 0 && took < peerWait/2 {
+				t.Errorf("first check answered after %v, want it to wait for the node", took)
+			}
+			if i > 0 && took >= peerWait/2 {
+				t.Errorf("check %d answered after %v, want at once: the node owes an answer", i, took)
+			}
+		}
+		if a := mustCheck(t, c, harness.Check{Key: kept, Limit: limit}); a.Source == "degraded" || !a.Allowed {
+			t.Errorf("check of a key on a living node = %+v, want its holder's answer", a)
+		}
+	})
+
+	frozen.Resume()
+	fleet.WaitAgreed()
+	for _, c := range append(clients, frozen.HTTP()) {
+		if a := mustCheck(t, c, harness.Check{Key: lost, Limit: limit}); a.Source == "degraded" || !a.Allowed {
+			t.Errorf("%v: after the node went on, check = %+v, want a holder's answer", c, a)
+		}
+	}
+}
+
+// Many callers of a node that freezes under them are all answered.
+func TestFrozenUnderLoad(t *testing.T) {
+	const limit = "quota 1000000"
+	fleet := harness.Start(t, 3, harness.Options{})
+	frozen := fleet.Node("b")
+	key := fleet.KeyOf(frozen, "load", limit)
+	clients := fleet.Clients()[:2] // a's
+	ctx, stop := context.WithCancel(bounded(t))
+	defer stop()
+	var callers sync.WaitGroup
+	for i := range 50 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				a, err := clients[i%2].Check(bounded(t), harness.Check{Key: key, Limit: limit, OnLost: "allow"})
+				if err != nil || !a.Allowed {
+					t.Errorf("check = %+v, %v; want allowed by the holder or by on_lost", a, err)
+					return
+				}
+				if a.Source == "degraded" || a.Node != frozen.Name {
+					return
+				}
+			}
+		})
+	}
+	frozen.Pause()
+	callers.Wait() // each of them ends with a degraded answer, or one of the node that took over
+	frozen.Resume()
+	fleet.WaitAgreed()
+}
+
+// A gap is what callers of a dead holder's keys were told, under one on_lost rule.
+type gap struct {
+	onLost string
+	key    string
+	limit  string
+
+	mu       sync.Mutex
+	degraded []harness.Answer   // guarded by mu
+	admitted []oracle.Admission // those of them that were allowed; guarded by mu
+}
+
+// After kill -9 of a holder its keys are answered by their on_lost rules, marked degraded, until another node holds them;
+// then in full. No answer is an error.
+func TestKilledHolder(t *testing.T) {
+	fleet := harness.Start(t, 3, harness.Options{})
+	victim := fleet.Node("b")
+	gaps := []*gap{
+		{onLost: "deny", limit: "1000/s burst 1000"},
+		{onLost: "allow", limit: "1000/s burst 1000"},
+		{onLost: "share", limit: "30/s burst 30"},
+	}
+	ctx := bounded(t)
+	base := time.Now()
+	var callers sync.WaitGroup
+	for _, g := range gaps {
+		g.key = fleet.KeyOf(victim, "killed/"+g.onLost, g.limit)
+		for _, survivor := range fleet.Others(victim) {
+			for _, c := range []harness.Client{survivor.HTTP(), survivor.GRPC()} {
+				callers.Go(func() { g.ask(ctx, t, c, victim.Name, base) })
+			}
+		}
+	}
+	victim.Kill()
+	callers.Wait()
+	for _, g := range gaps {
+		g.judge(t)
+	}
+	fleet.WaitAgreed()
+}
+
+// ask asks c for g's key until a holder other than the dead one answers.
+func (g *gap) ask(ctx context.Context, t *testing.T, c harness.Client, dead string, base time.Time) {
+	for {
+		called := time.Since(base)
+		a, err := c.Check(ctx, harness.Check{Key: g.key, Limit: g.limit, OnLost: g.onLost})
+		returned := time.Since(base)
+		if err != nil {
+			t.Errorf("on_lost %s: %v", g.onLost, err)
+			return
+		}
+		g.mu.Lock()
+		if a.Source == "degraded" {
+			g.degraded = append(g.degraded, a)
+			if a.Allowed {
+				g.admitted = append(g.admitted, oracle.Admission{Called: called, Returned: returned, Cost: 1})
+			}
+		}
+		g.mu.Unlock()
+		if a.Source != "degraded" && a.Node != dead {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// judge compares what was told with the rule.
+func (g *gap) judge(t *testing.T) {
+	t.Helper()
+	allowed := len(g.admitted)
+	t.Logf("on_lost %s: %d degraded answers, %d of them allowed", g.onLost, len(g.degraded), allowed)
+	if len(g.degraded) == 0 {
+		t.Errorf("on_lost %s: no answer was marked degraded", g.onLost)
+	}
+	switch {
+	case g.onLost == "deny" && allowed > 0:
+		t.Errorf("on_lost deny: %d of %d degraded answers allowed, want none", allowed, len(g.degraded))
+	case g.onLost == "allow" && allowed < len(g.degraded):
+		t.Errorf("on_lost allow: %d of %d degraded answers allowed, want all", allowed, len(g.degraded))
+	case g.onLost == "share":
+		// Two survivors of three have a third of the rate each, from empty buckets. One token more, for where the two
+		// lost the holder at different moments.
+		share := bucket.Limit{Tokens: 20, Per: time.Second, Burst: 2}
+		if w := oracle.Worst(share, g.admitted); w.Over(share) > 0 {
+			t.Errorf("on_lost share: %v, %d more than two shares of the rate", w, w.Over(share))
+		}
+	}
+	for _, a := range g.degraded {
+		if !a.Allowed && a.RetryAfterMS == 0 {
+			t.Errorf("on_lost %s: denied without a time to come back: %+v", g.onLost, a)
+			return
+		}
+	}
+}
+
+// A node that was killed comes back under its name at once, before the others missed it, and the fleet is whole again; so
+// does one that left.
+func TestRestart(t *testing.T) {
+	fleet := harness.Start(t, 3, harness.Options{})
+	for _, kill := range []bool{true, false} {
+		node := fleet.Restart(fleet.Node("b"), kill)
+		key := fleet.KeyOf(node, fmt.Sprint("restart/", kill), "quota 10")
+		for _, c := range fleet.Clients() {
+			if a := mustCheck(t, c, harness.Check{Key: key, Limit: "quota 10"}); !a.Allowed || a.Node != "b" {
+				t.Errorf("%v: check of a key on a restarted node = %+v, want allowed by b", c, a)
+			}
+		}
+	}
+}
+
+// A node that joins a fleet under load, and one that leaves, cost no caller an error.
+func TestJoinAndLeaveUnderLoad(t *testing.T) {
+	fleet := harness.Start(t, 3, patient())
+	clients := []harness.Client{fleet.Node("a").HTTP(), fleet.Node("b").GRPC(), fleet.Node("c").HTTP()}
+	ctx, stop := context.WithCancel(bounded(t))
+	defer stop()
+	var callers sync.WaitGroup
+	for i := range 12 {
+		callers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				check := harness.Check{Key: fmt.Sprintf("moving/%d/%d", i, n%50), Limit: "1000000/s"}
+				a, err := clients[i%len(clients)].Check(bounded(t), check)
+				if err != nil || !a.Allowed {
+					t.Errorf("check %+v = %+v, %v; want allowed", check, a, err)
+					return
+				}
+			}
+		})
+	}
+	joined := fleet.Join("d")
+	if status := joined.Stop(); status != 0 {
+		t.Errorf("exit status of a node that was asked to leave = %d, want 0; it wrote\n%s", status, joined.Log)
+	}
+	if !strings.Contains(joined.Log.String(), `"msg":"left"`) {
+		t.Errorf("a node that left does not say so; it wrote\n%s", joined.Log)
+	}
+	fleet.WaitAgreed()
+	stop()
+	callers.Wait()
+}

@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/e2e/harness"
+	"github.com/noriahq/noria/e2e/oracle"
+)
+
+// A demand is what the clients of one key asked for and got.
+type demand struct {
+	key   string
+	limit string
+	cost  int64
+
+	mu       sync.Mutex
+	asked    []time.Duration    // when each check was called; guarded by mu
+	admitted []oracle.Admission // guarded by mu
+}
+
+// Steady limits under more demand than they admit, on all nodes and over both APIs, admit in every window at most burst
+// plus rate times its length, and not less than 98 % of that over the whole time.
+func TestSteady(t *testing.T) {
+	fleet := harness.Start(t, 3, patient())
+	demands := []*demand{
+		{key: "steady/user", limit: "100/s burst 200", cost: 1},
+		{key: "steady/small", limit: "7/s burst 7", cost: 1},
+		{key: "steady/tokens", limit: "600/s burst 600", cost: 7},
+		{key: "steady/minute", limit: "1200/m burst 40", cost: 1},
+	}
+	for _, n := range fleet.Alive() {
+		demands = append(demands, &demand{key: fleet.KeyOf(n, "steady/"+n.Name, "quota 1"), limit: "50/s burst 50", cost: 1})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), *steadyFor+harness.Hang)
+	defer cancel()
+	base := time.Now()
+	var clients sync.WaitGroup
+	for _, d := range demands {
+		for _, c := range fleet.Clients() {
+			clients.Go(func() { d.ask(ctx, t, c, base) })
+		}
+	}
+	clients.Wait()
+	for _, d := range demands {
+		d.judge(t)
+	}
+}
+
+// ask asks c for d's cost again and again, one check after the other, for steadyFor.
+func (d *demand) ask(ctx context.Context, t *testing.T, c harness.Client, base time.Time) {
+	check := harness.Check{Key: d.key, Limit: d.limit, Cost: &d.cost}
+	for time.Since(base) < *steadyFor {
+		called := time.Since(base)
+		a, err := c.Check(ctx, check)
+		returned := time.Since(base)
+		if err != nil || a.Source == "degraded" {
+			t.Errorf("check of %s = %+v, %v; want a decision of its holder", d.key, a, err)
+			return
+		}
+		d.mu.Lock()
+		d.asked = append(d.asked, called)
+		if a.Allowed {
+			d.admitted = append(d.admitted, oracle.Admission{Called: called, Returned: returned, Cost: d.cost})
+		}
+		d.mu.Unlock()
+		if !a.Allowed {
+			time.Sleep(time.Millisecond) // leave the processor to the nodes
+		}
+	}
+}
+
+// judge compares what was admitted with the limit.
+func (d *demand) judge(t *testing.T) {
+	t.Helper()
+	limit, err := bucket.ParseLimit(d.limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.admitted) == 0 {
+		t.Errorf("%s, %s: nothing of %d admitted", d.key, d.limit, len(d.asked))
+		return
+	}
+	if w := oracle.Worst(limit, d.admitted); w.Over(limit) > 0 {
+		t.Errorf("%s, %s: %v, %d more than the limit", d.key, d.limit, w, w.Over(limit))
+	}
+	// From when the first answer came, at the latest, to when the last one was asked for, at the earliest, everything
+	// that was refilled was there to be taken. A bucket that is full because nobody asks for a while gains nothing: that
+	// is the machine's fault and not counted.
+	first := slices.MinFunc(d.admitted, func(a, b oracle.Admission) int { return cmp.Compare(a.Returned, b.Returned) }).Returned
+	last := slices.Max(d.asked)
+	took := max(0, last-first-idle(d.asked, limit))
+	ideal := float64(limit.Burst) + float64(limit.Tokens)*took.Seconds()/limit.Per.Seconds()
+	got := oracle.Cost(d.admitted, 0, 1<<62)
+	t.Logf("%s, %s: %d tokens admitted of %d asked for, %.1f %% of %.0f", d.key, d.limit, got, int64(len(d.asked))*d.cost, 100*float64(got)/ideal, ideal)
+	if float64(got+d.cost) < 0.98*ideal { // less than one cost may be left over
+		t.Errorf("%s, %s: %d tokens admitted in %v, want at least 98 %% of %.0f", d.key, d.limit, got, took, ideal)
+	}
+}
+
+// idle returns how long in all an empty bucket of limit could have been full because nobody asked.
+func idle(asked []time.Duration, limit bucket.Limit) time.Duration {
+	full := time.Duration(float64(limit.Burst) / float64(limit.Tokens) * float64(limit.Per))
+	slices.Sort(asked)
+	var sum time.Duration
+	for i := 1; i < len(asked); i++ {
+		sum += max(0, asked[i]-asked[i-1]-full)
+	}
+	return sum
+}
+
+// A limit with a queue lets requests wait for their turn, and at their turns they keep the limit.
+func TestQueue(t *testing.T) {
+	fleet := harness.Start(t, 3, patient())
+	const text = "50/s burst 5 queue 40"
+	limit, err := bucket.ParseLimit(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := fleet.Clients()
+	ctx := bounded(t)
+	base := time.Now()
+	var mu sync.Mutex
+	var admitted []oracle.Admission
+	denied := 0
+	atOnce(60, func(i int) {
+		called := time.Since(base)
+		a, err := clients[i%len(clients)].Check(ctx, harness.Check{Key: "queue", Limit: text})
+		returned := time.Since(base)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+			t.Error(err)
+		case a.Allowed:
+			turn := returned + time.Duration(a.DelayMS)*time.Millisecond // DelayMS is 0 where the node waited
+			admitted = append(admitted, oracle.Admission{Called: called, Returned: turn, Cost: 1})
+		default:
+			denied++
+		}
+	})
+	if w := oracle.Worst(limit, admitted); w.Over(limit) > 0 {
+		t.Errorf("%s: %v, %d more than the limit", text, w, w.Over(limit))
+	}
+	if got := len(admitted); got < 45 || got+denied != 60 {
+		t.Errorf("%s: %d admitted and %d denied of 60 at once, want at least burst and queue, 45, admitted", text, got, denied)
+	}
+}
