@@ -84,7 +84,7 @@ func table() []row {
 
 		{cluster.ErrTooLate, fault(codes.DeadlineExceeded, http.StatusGatewayTimeout, "too-late", "The deadline is before the tokens are there")},
 		{context.DeadlineExceeded, fault(codes.DeadlineExceeded, http.StatusGatewayTimeout, "deadline", "The deadline passed")},
-		{context.Canceled, Failure{codes.Canceled, statusClosedRequest, "canceled", "The caller went away", 0, ""}},
+		{context.Canceled, fault(codes.Canceled, statusClosedRequest, "canceled", "The caller went away")},
 	}
 }
 

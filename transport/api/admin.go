@@ -22,19 +22,23 @@ func NewAdmin(l Limiter) *http.ServeMux {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, l.Status()) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { statusJSON(w, l.Status()) })
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol) // GET and POST
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	return mux
 }
 
 // readyz says whether a node with status s serves.
 func readyz(w http.ResponseWriter, s cluster.Status) {
 	if !s.Ready {
+		why := cluster.ErrNotReady.Error()
+		if len(s.Members) > 0 {
+			why = "node is leaving"
+		}
 		w.Header().Set(headerRetryAfter, "1")
-		say(w, http.StatusServiceUnavailable, fmt.Sprintf("not ready: %s: %v", s.Node, cluster.ErrNotReady))
+		say(w, http.StatusServiceUnavailable, fmt.Sprintf("not ready: %s: %s", s.Node, why))
 		return
 	}
 	say(w, http.StatusOK, fmt.Sprintf("ready: %s, one of %d in %s", s.Node, len(s.Members), s.Label))

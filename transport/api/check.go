@@ -67,6 +67,14 @@ func validCost(at place, cost int64) error {
 	return nil
 }
 
+// validBurst says what is wrong with a cost that is more than l ever admits at once.
+func validBurst(at place, cost int64, l limitText) error {
+	if most := l.limit.Burst + l.limit.Queue; cost > most {
+		return fmt.Errorf("%w: %s is %d; want at most %d, which is all that limit %q ever admits at once", bucket.ErrCost, at.of("cost"), cost, most, l.text)
+	}
+	return nil
+}
+
 // validID says what is wrong with a request id.
 func validID(at place, id string) error {
 	if len(id) > bucket.MaxID {

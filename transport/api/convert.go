@@ -36,6 +36,9 @@ func (ls *limits) readCheck(at place, m *pb.CheckRequest) (c check, err error) {
 		return c, err
 	}
 	c.req.Limit, c.text = known.limit, known.text
+	if err := validBurst(at, c.req.Cost, known); err != nil {
+		return c, err
+	}
 	return c, c.readRules(at, m)
 }
 

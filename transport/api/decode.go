@@ -58,7 +58,7 @@ func (d *decoder) decode() error {
 		return fmt.Errorf("%w: the body has checks and fields of a single check; move those into an entry of checks", transport.ErrRequest)
 	}
 	d.checks = append(d.checks, one)
-	return d.complete()
+	return d.complete(&d.checks[0])
 }
 
 // bodyField reads one field of the body, into one where it is that of a check.
@@ -85,18 +85,18 @@ func (d *decoder) item(i int) error {
 	if err := d.object("", func(name []byte) error { return d.checkField(c, name) }); err != nil {
 		return err
 	}
-	return d.complete()
+	return d.complete(c)
 }
 
-// complete says which required field of a check was missing.
-func (d *decoder) complete() error {
+// complete says which required field of c was missing, or what is wrong with its fields together.
+func (d *decoder) complete(c *check) error {
 	switch {
 	case d.seen&hasKey == 0:
 		return missingKey(d.in)
 	case d.seen&hasLimit == 0:
 		return missingLimit(d.in)
 	}
-	return nil
+	return validBurst(d.in, c.req.Cost, limitText{c.req.Limit, c.text})
 }
 
 // once notes that an object has the field f, which it may have once.

@@ -36,7 +36,7 @@ func NewGRPC(l Limiter, c Config, opts ...grpc.ServerOption) *grpc.Server {
 		grpc.WaitForHandlers(true),
 	}
 	s := grpc.NewServer(append(own, opts...)...)
-	s.RegisterService(readable(&pb.Noria_ServiceDesc), &service{
+	pb.RegisterNoriaServer(s, &service{
 		limiter:  l,
 		limits:   newLimits(),
 		turns:    newTurns(c),

@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/transport"
 )
 
@@ -40,7 +41,7 @@ func (s *scanner) peek() byte {
 func (s *scanner) found() string {
 	switch c := s.peek(); {
 	case s.at == len(s.data):
-		return "the end"
+		return "the end of the body"
 	case c == '"':
 		return "a string"
 	case c == '{':
@@ -53,10 +54,12 @@ func (s *scanner) found() string {
 		return "null"
 	case bytes.HasPrefix(s.data[s.at:], []byte("true")), bytes.HasPrefix(s.data[s.at:], []byte("false")):
 		return "a boolean"
-	default:
-		r, _ := utf8.DecodeRune(s.data[s.at:])
-		return strconv.QuoteRune(r)
 	}
+	r, _ := utf8.DecodeRune(s.data[s.at:])
+	if r == '\ufeff' {
+		return "a byte order mark"
+	}
+	return strconv.QuoteRune(r)
 }
 
 // object reads an object and calls field with each name. field reads the value and does not keep name.
@@ -143,8 +146,9 @@ func (s *scanner) integer(what string) (int64, error) {
 		s.at++
 	}
 	switch {
+	case s.at == digits && c == '-':
+		return 0, s.fail("%s has no digits after the minus sign", s.in.of(what))
 	case s.at == digits:
-		s.at = start
 		return 0, s.fail("%s is %s; want a whole number", s.in.of(what), s.found())
 	case s.data[digits] == '0' && s.at > digits+1:
 		s.at = start
@@ -156,7 +160,7 @@ func (s *scanner) integer(what string) (int64, error) {
 	n, err := strconv.ParseInt(string(s.data[start:s.at]), 10, 64)
 	if err != nil {
 		s.at = start
-		return 0, s.fail("%s does not fit 64 bits", s.in.of(what))
+		return 0, s.fail("%s does not fit 64 bits; want a whole number of at most %d", s.in.of(what), bucket.MaxCost)
 	}
 	return n, nil
 }

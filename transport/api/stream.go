@@ -74,7 +74,7 @@ func (st *stream) read(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return unreadable(err)
+			return err
 		}
 		weight := int64(min(max(1, len(m.GetChecks())), MaxChecks))
 		if err := st.inFlight.Acquire(ctx, weight); err != nil {
