@@ -34,7 +34,7 @@ type Op int32
 const (
 	// Take decides on all checks: all of the costs are taken or none.
 	Op_OP_TAKE Op = 0
-	// Refund gives back what an earlier Take took.
+	// Refund gives back what an earlier Take of the same node with the same hold took.
 	Op_OP_REFUND Op = 1
 	// Reset forgets the buckets: they are full again.
 	Op_OP_RESET Op = 2
@@ -561,7 +561,9 @@ type Ask struct {
 	// wait_ns is how long the asker still waited when this was sent.
 	WaitNs int64 `protobuf:"varint,5,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
 	// checks are 1 to 256.
-	Checks        []*Check `protobuf:"bytes,6,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*Check `protobuf:"bytes,6,rep,name=checks,proto3" json:"checks,omitempty"`
+	// hold names what a Take takes, so that a Refund with the same hold gives it back; 0 if it will not.
+	Hold          uint64 `protobuf:"varint,7,opt,name=hold,proto3" json:"hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -638,6 +640,13 @@ func (x *Ask) GetChecks() []*Check {
 	return nil
 }
 
+func (x *Ask) GetHold() uint64 {
+	if x != nil {
+		return x.Hold
+	}
+	return 0
+}
+
 // Check is one request.
 type Check struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -645,18 +654,16 @@ type Check struct {
 	Partition uint32 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
 	// term of the partition's holder as the asker knows it, 0 if it does not.
 	Term uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
-	// key is 1 to 512 bytes.
+	// key is 1 to 512 bytes; for a refund it may be empty.
 	Key   string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	Limit *Limit `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	// cost is 0 to 1e9 tokens.
 	Cost int64 `protobuf:"varint,5,opt,name=cost,proto3" json:"cost,omitempty"`
 	// id makes the request idempotent unless it is empty; at most 64 bytes.
-	Id         string     `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
-	OnLost     OnLost     `protobuf:"varint,7,opt,name=on_lost,json=onLost,proto3,enum=noria.peer.v1.OnLost" json:"on_lost,omitempty"`
-	Durability Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=noria.peer.v1.Durability" json:"durability,omitempty"`
-	ColdStart  ColdStart  `protobuf:"varint,9,opt,name=cold_start,json=coldStart,proto3,enum=noria.peer.v1.ColdStart" json:"cold_start,omitempty"`
-	// held_ns is, for a refund, how long ago the tokens were taken.
-	HeldNs        int64 `protobuf:"varint,10,opt,name=held_ns,json=heldNs,proto3" json:"held_ns,omitempty"`
+	Id            string     `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
+	OnLost        OnLost     `protobuf:"varint,7,opt,name=on_lost,json=onLost,proto3,enum=noria.peer.v1.OnLost" json:"on_lost,omitempty"`
+	Durability    Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=noria.peer.v1.Durability" json:"durability,omitempty"`
+	ColdStart     ColdStart  `protobuf:"varint,9,opt,name=cold_start,json=coldStart,proto3,enum=noria.peer.v1.ColdStart" json:"cold_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -752,13 +759,6 @@ func (x *Check) GetColdStart() ColdStart {
 		return x.ColdStart
 	}
 	return ColdStart_COLD_START_FULL
-}
-
-func (x *Check) GetHeldNs() int64 {
-	if x != nil {
-		return x.HeldNs
-	}
-	return 0
 }
 
 // Limit describes a bucket.
@@ -1140,14 +1140,15 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
 	"\x04ring\x18\x03 \x01(\tR\x04ring\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x12\n" +
-	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xaf\x01\n" +
+	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xc3\x01\n" +
 	"\x03Ask\x12!\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x11.noria.peer.v1.OpR\x02op\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x16\n" +
 	"\x06holder\x18\x03 \x01(\tR\x06holder\x12\x10\n" +
 	"\x03hop\x18\x04 \x01(\rR\x03hop\x12\x17\n" +
 	"\await_ns\x18\x05 \x01(\x03R\x06waitNs\x12,\n" +
-	"\x06checks\x18\x06 \x03(\v2\x14.noria.peer.v1.CheckR\x06checks\"\xd8\x02\n" +
+	"\x06checks\x18\x06 \x03(\v2\x14.noria.peer.v1.CheckR\x06checks\x12\x12\n" +
+	"\x04hold\x18\a \x01(\x04R\x04hold\"\xbf\x02\n" +
 	"\x05Check\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x10\n" +
@@ -1160,9 +1161,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"durability\x18\b \x01(\x0e2\x19.noria.peer.v1.DurabilityR\n" +
 	"durability\x127\n" +
 	"\n" +
-	"cold_start\x18\t \x01(\x0e2\x18.noria.peer.v1.ColdStartR\tcoldStart\x12\x17\n" +
-	"\aheld_ns\x18\n" +
-	" \x01(\x03R\x06heldNs\"\xa5\x01\n" +
+	"cold_start\x18\t \x01(\x0e2\x18.noria.peer.v1.ColdStartR\tcoldStart\"\xa5\x01\n" +
 	"\x05Limit\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x15\n" +
 	"\x06per_ns\x18\x02 \x01(\x03R\x05perNs\x12\x14\n" +

@@ -1,0 +1,125 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/noriahq/noria/cluster"
+)
+
+// inFlight is how many batches may be unanswered. With one the peer has nothing to do while an answer is on its way;
+// with more the batches get smaller, and a batch costs much more than an ask in it.
+const inFlight = 2
+
+// flight holds the asks that were sent on a stream, or are about to be, and are not done.
+type flight struct {
+	next    uint64 // number of the next ask
+	batches [inFlight]batch
+}
+
+// batch is the asks of one message.
+type batch struct {
+	first   uint64 // number of the first ask
+	entries []entry
+	owed    int // entries that the peer has not answered; 0: the batch is free
+}
+
+var (
+	errNotAsked = errors.New("answers to what was not asked")
+	errTwice    = errors.New("answers twice")
+)
+
+// drop takes the asks whose deadline has come out of b, which is not sent yet.
+func (b *batch) drop(now instant) (dead []*cluster.Ask) {
+	kept := b.entries[:0]
+	for _, e := range b.entries {
+		if e.deadline <= now {
+			dead = append(dead, e.ask)
+			continue
+		}
+		kept = append(kept, e)
+	}
+	b.entries = kept
+	return dead
+}
+
+// encode appends the frame that asks b to buf.
+func (b *batch) encode(buf []byte, now instant) []byte {
+	buf = appendSeq(buf, b.first)
+	for i := range b.entries {
+		e := &b.entries[i]
+		buf = appendAsk(buf, e.ask, e.deadline-now)
+	}
+	return buf
+}
+
+// free returns a batch to fill. There is one, or the caller broke the rule that at most inFlight are out.
+func (f *flight) free() *batch {
+	for i := range f.batches {
+		if b := &f.batches[i]; b.owed == 0 {
+			b.first, b.entries = f.next, b.entries[:0]
+			return b
+		}
+	}
+	panic("peer: no batch is free")
+}
+
+// send says that b, filled, goes out.
+func (f *flight) send(b *batch) {
+	b.owed = len(b.entries)
+	f.next += uint64(len(b.entries))
+}
+
+// claim appends to asks those that n answers from number seq on are for, nil in place of an ask that is done already,
+// and says whether a batch is thereby free again.
+func (f *flight) claim(seq uint64, n int, asks []*cluster.Ask) (_ []*cluster.Ask, free bool, err error) {
+	for i := range f.batches {
+		b := &f.batches[i]
+		from := seq - b.first
+		if b.owed == 0 || seq < b.first || from >= uint64(len(b.entries)) || uint64(n) > uint64(len(b.entries))-from {
+			continue
+		}
+		for j := range b.entries[from : from+uint64(n)] {
+			e := &b.entries[int(from)+j]
+			if e.answered {
+				return asks, false, fmt.Errorf("number %d: %w", seq+uint64(j), errTwice)
+			}
+			asks = append(asks, e.ask)
+			e.ask, e.answered = nil, true
+			b.owed--
+		}
+		return asks, b.owed == 0, nil
+	}
+	return asks, false, fmt.Errorf("numbers %d to %d: %w", seq, seq+uint64(n)-1, errNotAsked)
+}
+
+// expire moves the asks whose deadline has come to dead and returns the earliest deadline of the others. Their batches
+// stay owed.
+func (f *flight) expire(now instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
+	next := never
+	for i := range f.batches {
+		for j := range f.batches[i].entries {
+			e := &f.batches[i].entries[j]
+			switch {
+			case e.ask == nil:
+			case e.deadline <= now:
+				dead = append(dead, e.ask)
+				e.ask = nil
+			default:
+				next = min(next, e.deadline)
+			}
+		}
+	}
+	return dead, next
+}
+
+// clear moves all asks to dead and makes f as it is on a new stream.
+func (f *flight) clear(dead []*cluster.Ask) []*cluster.Ask {
+	dead, _ = f.expire(never, dead)
+	for i := range f.batches {
+		clear(f.batches[i].entries)
+		f.batches[i] = batch{entries: f.batches[i].entries[:0]}
+	}
+	f.next = 1
+	return dead
+}

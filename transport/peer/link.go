@@ -1,0 +1,278 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/ring"
+)
+
+// state is what a link knows of its peer.
+type state uint8
+
+const (
+	idle    state = iota // nothing was asked yet
+	opening              // a stream is being opened, and was not lost before: asks wait for it
+	open                 // a stream is there
+	lost                 // the last try to open a stream failed: asks end at once while more tries are made
+	closed               // Close was called
+)
+
+// String returns the word for s in Stats.
+func (s state) String() string {
+	return [...]string{"idle", "opening", "open", "lost", "closed"}[s]
+}
+
+// When a peer counts as silent, and how often one ask then tries whether it still is.
+const (
+	silence = 10 * time.Millisecond // at least this long without an answer, so that a pause of the scheduler is none
+	probing = 100 * time.Millisecond
+)
+
+// link is the way to one member. It implements cluster.Peer.
+//
+// Locks are taken in the order flight, queue. No lock is held while Done is called or gRPC is.
+type link struct {
+	t    *Transport
+	id   ring.Member
+	addr string
+
+	wake chan struct{} // has a value when the queue may have asks and the writer did not look since
+	back chan struct{} // has a value when a lost peer is known to be alive
+
+	flightMu sync.Mutex
+	flight   flight // guarded by flightMu
+
+	mu        sync.Mutex
+	queue     queue        // guarded by mu
+	state     state        // guarded by mu
+	err       error        // guarded by mu; with which asks end when lost or closed
+	unheard   instant      // guarded by mu; when was first asked after the peer was last heard of, 0 if not
+	silent    bool         // guarded by mu; asks end at once until the peer is heard of again
+	nextProbe instant      // guarded by mu; when an ask is let through nevertheless
+	cancel    func()       // guarded by mu; ends run, nil while idle
+	due       atomic.Int64 // written under mu; no ask is due before this instant
+}
+
+func newLink(t *Transport, id ring.Member, addr string) *link {
+	l := &link{t: t, id: id, addr: addr, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+	l.flight.next = 1
+	l.due.Store(int64(never))
+	return l
+}
+
+// Ask implements cluster.Peer.
+func (l *link) Ask(a *cluster.Ask) {
+	if err := l.take(a); err != nil {
+		l.t.count.failed.Add(1)
+		a.Done(err)
+	}
+}
+
+// take puts a into the queue, or returns why it ends at once.
+func (l *link) take(a *cluster.Ask) error {
+	size, err := measure(a)
+	if err != nil {
+		return err
+	}
+	if a.Wait <= 0 {
+		return fmt.Errorf("%w: nobody waits for it", cluster.ErrPeerSilent)
+	}
+	now := l.t.now()
+	e := entry{ask: a, deadline: deadline(now, a.Wait), bytes: int32(size)}
+	first, sooner, err := l.enqueue(e, now)
+	if err != nil {
+		return err
+	}
+	if first {
+		signal(l.wake)
+	}
+	if sooner {
+		l.t.alarm.by(e.deadline)
+	}
+	return nil
+}
+
+func deadline(now, wait time.Duration) instant {
+	return now + min(wait, never-1-now)
+}
+
+// enqueue says whether e is the first in the queue and whether it is due sooner than all else.
+func (l *link) enqueue(e entry, now instant) (first, sooner bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.admit(e, now); err != nil {
+		return false, false, err
+	}
+	l.queue.push(e)
+	if l.unheard == 0 {
+		l.unheard = max(now, 1)
+	}
+	if int64(e.deadline) < l.due.Load() {
+		l.due.Store(int64(e.deadline))
+		sooner = true
+	}
+	return l.queue.n == 1, sooner, nil
+}
+
+// admit returns why e must not wait, and starts l if nothing was asked before.
+func (l *link) admit(e entry, now instant) error {
+	switch {
+	case l.state == closed || l.state == lost:
+		return l.err
+	case l.queue.n >= l.t.cfg.MaxQueue:
+		return cluster.ErrPeerBusy
+	case l.silent && now < l.nextProbe:
+		return cluster.ErrPeerSilent
+	case l.silent:
+		l.nextProbe = max(now+probing, e.deadline+tick)
+	case l.state == idle:
+		return l.start()
+	}
+	return nil
+}
+
+// start is called under mu.
+func (l *link) start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	if !l.t.start(func() { l.run(ctx) }) {
+		cancel()
+		return cluster.ErrPeerShutdown
+	}
+	l.state, l.cancel = opening, cancel
+	return nil
+}
+
+// expire ends the asks that are due and returns an instant before which no other is.
+func (l *link) expire(now instant) instant {
+	if due := instant(l.due.Load()); due > now {
+		return due
+	}
+	// Both locks, because an ask that moves from the queue to a batch in between would be overlooked.
+	l.flightMu.Lock()
+	dead, nextSent := l.flight.expire(now, nil)
+	l.mu.Lock()
+	dead, nextQueued := l.queue.expire(now, dead)
+	next := min(nextSent, nextQueued)
+	l.due.Store(int64(next))
+	l.hush(now, len(dead))
+	l.mu.Unlock()
+	l.flightMu.Unlock()
+	l.t.count.expired.Add(uint64(len(dead)))
+	finish(dead, cluster.ErrPeerSilent)
+	return next
+}
+
+// hush makes the peer count as silent if asks died although nothing was heard of it for long enough.
+func (l *link) hush(now instant, dead int) {
+	if dead == 0 || l.silent || l.unheard == 0 || now-l.unheard < silence {
+		return
+	}
+	l.silent = true
+	l.nextProbe = now + probing
+}
+
+// heard says that the peer said something.
+func (l *link) heard() {
+	l.mu.Lock()
+	l.silent, l.unheard = false, 0
+	l.mu.Unlock()
+}
+
+// opened says that a stream is there.
+func (l *link) opened() {
+	l.mu.Lock()
+	if l.state != closed {
+		l.state = open
+	}
+	waiting := l.queue.n > 0
+	l.mu.Unlock()
+	l.heard()
+	drain(l.back)
+	if waiting {
+		signal(l.wake)
+	}
+}
+
+// broke says that the stream is gone. What was sent is lost, because nobody knows whether the peer decided on it; what
+// is queued waits for the next stream.
+func (l *link) broke(err error) {
+	l.flightMu.Lock()
+	dead := l.flight.clear(nil)
+	l.flightMu.Unlock()
+	l.mu.Lock()
+	if l.state == open {
+		l.state = opening
+	}
+	l.mu.Unlock()
+	l.t.count.failed.Add(uint64(len(dead)))
+	finish(dead, err)
+}
+
+// lose says that the peer cannot be reached, or with state closed, that it shall not. All asks end by err and so do
+// those that follow.
+func (l *link) lose(state state, err error) {
+	l.flightMu.Lock()
+	dead := l.flight.clear(nil)
+	l.mu.Lock()
+	dead = l.queue.clear(dead)
+	if l.state != closed {
+		l.state, l.err = state, err
+	}
+	l.silent, l.unheard = false, 0
+	l.mu.Unlock()
+	l.flightMu.Unlock()
+	l.t.count.failed.Add(uint64(len(dead)))
+	finish(dead, err)
+}
+
+// Back implements cluster.Peer.
+func (l *link) Back() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nextProbe = 0
+	if l.state == lost {
+		signal(l.back)
+	}
+}
+
+// Close implements cluster.Peer.
+func (l *link) Close() {
+	l.shut(fmt.Errorf("%w: closed", cluster.ErrPeerLost))
+	l.t.forget(l)
+}
+
+func (l *link) shut(err error) {
+	l.lose(closed, err)
+	l.mu.Lock()
+	cancel := l.cancel
+	l.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+func finish(asks []*cluster.Ask, err error) {
+	for _, a := range asks {
+		a.Done(err)
+	}
+}
+
+// signal leaves a value in c, which has room for one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func drain(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
+}

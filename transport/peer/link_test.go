@@ -1,0 +1,565 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/ring"
+)
+
+// Everything that an ask says arrives, and so does everything that is answered.
+func TestRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []cluster.Ask
+		decision := bucket.Decision{
+			Allowed: true, Degraded: true, Source: bucket.FromLease, Remaining: 5,
+			RetryAfter: bucket.Never, ResetAfter: 3 * time.Second, Delay: time.Millisecond,
+		}
+		f := newFleet(t, Config{}, handler{answer: func(from ring.Member, asks []cluster.Ask) {
+			if from != "a" {
+				t.Errorf("asked by %q, want a", from)
+			}
+			got = append(got, cloneAsk(&asks[0]))
+			asks[0].Answer = cluster.Answer{Holder: "b", Term: 9, Epoch: 77}
+			asks[0].Checks[0].Decision = decision
+			asks[0].Checks[1].Decision = bucket.Decision{Node: "c"}
+		}})
+		a := newAsk("k", time.Second)
+		a.Epoch, a.Holder, a.Hop, a.Hold = 1<<63, "z", 2, 1<<40
+		a.Checks[0].Request.OnLost, a.Checks[0].Request.Durability = bucket.Allow, bucket.Sync
+		a.Checks = append(a.Checks, cluster.Check{Partition: 65535, Term: 8, Request: bucket.Request{
+			Key: strings.Repeat("ü", 256), ID: "id", ColdStart: bucket.Empty,
+			Limit: bucket.Limit{Burst: 1e9, Window: bucket.Month, Zone: "Asia/Tokyo"},
+		}})
+		want := cloneAsk(a)
+		if _, err := f.ask(a); err != nil {
+			t.Fatalf("Ask: %v", err)
+		}
+		if got[0].Wait <= 0 || got[0].Wait > time.Second {
+			t.Errorf("the peer was told to answer within %v, want at most 1s", got[0].Wait)
+		}
+		got[0].Wait = want.Wait
+		if diff := cmp.Diff(got[0], want, ignoreDone, ignoreAnswers); diff != "" {
+			t.Errorf("the peer was asked (-got +want):\n%s", diff)
+		}
+		decision.Node = "b"
+		wantDecisions := []bucket.Decision{decision, {Node: "c"}}
+		if diff := cmp.Diff([]bucket.Decision{a.Checks[0].Decision, a.Checks[1].Decision}, wantDecisions); diff != "" {
+			t.Errorf("decisions (-got +want):\n%s", diff)
+		}
+		if diff := cmp.Diff(a.Answer, cluster.Answer{Holder: "b", Term: 9, Epoch: 77}); diff != "" {
+			t.Errorf("answer (-got +want):\n%s", diff)
+		}
+	})
+}
+
+// NotHolder and Invalid arrive as they were said, and have no decisions.
+func TestOtherAnswers(t *testing.T) {
+	for _, want := range []cluster.Answer{
+		{Status: cluster.NotHolder, Holder: "c", Term: 4, Epoch: 5},
+		{Status: cluster.NotHolder, Holder: "b"},
+		{Status: cluster.NotHolder},
+		{Status: cluster.Invalid, Reason: "bad limit"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) { asks[0].Answer = want }})
+			a := newAsk("k", time.Second)
+			if _, err := f.ask(a); err != nil {
+				t.Fatalf("Ask: %v", err)
+			}
+			if diff := cmp.Diff(a.Answer, want); diff != "" {
+				t.Errorf("answer (-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A refund and a reset are answered without decisions.
+func TestOps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		for _, op := range []cluster.Op{cluster.OpRefund, cluster.OpReset} {
+			a := newAsk("k", time.Second)
+			a.Op, a.Checks[0].Decision = op, bucket.Decision{Remaining: 42}
+			if _, err := f.ask(a); err != nil {
+				t.Fatalf("Ask with op %d: %v", op, err)
+			}
+			if got := a.Checks[0].Decision.Remaining; got != 42 {
+				t.Errorf("op %d: decision was overwritten: Remaining %d, want 42", op, got)
+			}
+		}
+	})
+}
+
+// An ask that no peer would accept ends without being sent.
+func TestAskInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		for name, spoil := range map[string]func(*cluster.Ask){
+			"no checks":  func(a *cluster.Ask) { a.Checks = nil },
+			"257 checks": func(a *cluster.Ask) { a.Checks = make([]cluster.Check, 257) },
+			"long key":   func(a *cluster.Ask) { a.Checks[0].Request.Key = strings.Repeat("k", 513) },
+			"long id":    func(a *cluster.Ask) { a.Checks[0].Request.ID = strings.Repeat("k", 65) },
+			"long zone":  func(a *cluster.Ask) { a.Checks[0].Request.Limit.Zone = strings.Repeat("k", 65) },
+		} {
+			a := newAsk("k", time.Second)
+			spoil(a)
+			if _, err := f.ask(a); !errors.Is(err, cluster.ErrAskInvalid) {
+				t.Errorf("Ask with %s: %v, want ErrAskInvalid", name, err)
+			}
+		}
+		a := newAsk("k", 0)
+		if _, err := f.ask(a); !errors.Is(err, cluster.ErrPeerSilent) {
+			t.Errorf("Ask with Wait 0: %v, want ErrPeerSilent", err)
+		}
+		if got := f.a.Stats().Asks; got != 0 {
+			t.Errorf("%d asks were sent, want none", got)
+		}
+	})
+}
+
+// Many who ask at the same time share messages.
+func TestBatching(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		var wg sync.WaitGroup
+		for i := range 64 {
+			wg.Go(func() {
+				a := newAsk(fmt.Sprint(i), time.Second)
+				for range 100 {
+					if _, err := f.ask(a); err != nil {
+						t.Errorf("Ask: %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		s := f.a.Stats()
+		if s.Asks != 6400 || s.Batches > s.Asks/8 {
+			t.Errorf("%d asks in %d messages, want 6400 in at most 800", s.Asks, s.Batches)
+		}
+	})
+}
+
+// A message holds as many checks as it may, and asks with many checks get through beside others.
+func TestLargeBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var most atomic.Int64
+		f := newFleet(t, Config{MaxBatch: 512}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
+			n := 0
+			for i := range asks {
+				n += len(asks[i].Checks)
+			}
+			most.Store(max(most.Load(), int64(n)))
+		}})
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				a := newAsk("k", time.Second)
+				key := strings.Repeat("k", bucket.MaxKey)
+				for range 255 {
+					a.Checks = append(a.Checks, cluster.Check{Request: bucket.Request{Key: key}})
+				}
+				if _, err := f.ask(a); err != nil {
+					t.Errorf("Ask: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := most.Load(); got != 512 {
+			t.Errorf("the largest message had %d checks, want 512", got)
+		}
+	})
+}
+
+// A frozen peer costs its callers their Wait once. Then asks end at once but for one in 100 ms, until it answers.
+func TestFrozenPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const wait = 50 * time.Millisecond
+		f := newFleet(t, Config{}, everyone{})
+		if _, err := f.ask(newAsk("k", wait)); err != nil {
+			t.Fatalf("Ask: %v", err)
+		}
+		f.host.freeze()
+		took, err := f.ask(newAsk("k", wait))
+		if !errors.Is(err, cluster.ErrPeerSilent) || took < wait || took > wait+tick {
+			t.Errorf("first Ask of a frozen peer: %v after %v, want ErrPeerSilent after %v", err, took, wait)
+		}
+		paid, start := 0, time.Now()
+		for range 1000 {
+			took, err := f.ask(newAsk("k", wait))
+			if !errors.Is(err, cluster.ErrPeerSilent) || took > wait+tick {
+				t.Errorf("Ask of a frozen peer: %v after %v, want ErrPeerSilent after at most %v", err, took, wait)
+			}
+			if took > 0 {
+				paid++
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if most := int(time.Since(start)/probing) + 1; paid > most || paid < most/2 {
+			t.Errorf("%d of 1000 asks in %v waited, want one in %v", paid, time.Since(start), probing)
+		}
+		f.host.thaw()
+		synctest.Wait()
+		if took, err := f.ask(newAsk("k", wait)); err != nil || took > 0 {
+			t.Errorf("Ask after the peer thawed: %v after %v, want an answer at once", err, took)
+		}
+		if got := f.a.Stats().Late; got == 0 {
+			t.Error("no late answers were counted")
+		}
+	})
+}
+
+// Callers who wait for a frozen peer at the same time wait no longer than one does, even when so much is queued that a
+// send blocks.
+func TestFrozenPeerBlocksWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const wait = 50 * time.Millisecond
+		f := newFleet(t, Config{}, everyone{})
+		if _, err := f.ask(newAsk("k", wait)); err != nil {
+			t.Fatalf("Ask: %v", err)
+		}
+		f.host.freeze()
+		var wg sync.WaitGroup
+		key := strings.Repeat("k", bucket.MaxKey)
+		for range 5000 {
+			wg.Go(func() {
+				took, err := f.ask(newAsk(key, wait))
+				if !errors.Is(err, cluster.ErrPeerSilent) || took != wait && took != 0 {
+					t.Errorf("Ask: %v after %v, want ErrPeerSilent after %v", err, took, wait)
+				}
+			})
+		}
+		wg.Wait()
+		f.host.thaw()
+		synctest.Wait()
+		if _, err := f.ask(newAsk("k", wait)); err != nil {
+			t.Errorf("Ask after the peer thawed: %v", err)
+		}
+	})
+}
+
+// A peer that is frozen for longer than keepalive allows is connected to again once it thaws.
+func TestFrozenForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		if _, err := f.ask(newAsk("k", time.Second)); err != nil {
+			t.Fatalf("Ask: %v", err)
+		}
+		f.host.freeze()
+		for range 600 {
+			if took, err := f.ask(newAsk("k", 50*time.Millisecond)); err == nil || took > 50*time.Millisecond+tick {
+				t.Fatalf("Ask of a frozen peer: %v after %v", err, took)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		f.host.thaw()
+		time.Sleep(2 * longPause)
+		if _, err := f.ask(newAsk("k", time.Second)); err != nil {
+			t.Errorf("Ask after the peer thawed: %v", err)
+		}
+	})
+}
+
+// Each ask ends at most a tick after its Wait, whatever other asks wait for.
+func TestWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		f.host.setDeaf(true)
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wait := time.Duration(1+(i*7919)%2000) * 100 * time.Microsecond
+			a := newAsk("k", wait)
+			start := time.Now()
+			f.peer.Ask(a)
+			wg.Go(func() {
+				<-a.Finished()
+				if took := time.Since(start); !errors.Is(a.Err, cluster.ErrPeerSilent) || took < wait || took > wait+tick {
+					t.Errorf("Ask with Wait %v: %v after %v", wait, a.Err, took)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// Asks of an address that swallows everything wait once, not each for itself.
+func TestDeafAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		f.host.setDeaf(true)
+		const wait = 50 * time.Millisecond
+		if took, err := f.ask(newAsk("k", wait)); !errors.Is(err, cluster.ErrPeerSilent) || took > wait+tick {
+			t.Errorf("first Ask: %v after %v, want ErrPeerSilent after %v", err, took, wait)
+		}
+		start, waited := time.Now(), time.Duration(0)
+		for time.Since(start) < 20*time.Second {
+			took, err := f.ask(newAsk("k", wait))
+			if err == nil || took > wait+tick {
+				t.Errorf("Ask: %v after %v", err, took)
+			}
+			waited += took
+			time.Sleep(10 * time.Millisecond)
+		}
+		if waited > 2*time.Second {
+			t.Errorf("asks waited %v in 20s, want at most 2s", waited)
+		}
+		f.host.setDeaf(false)
+		time.Sleep(4 * time.Second)
+		if _, err := f.ask(newAsk("k", wait)); err != nil {
+			t.Errorf("Ask once the address answers: %v", err)
+		}
+	})
+}
+
+// A peer whose address refuses connections costs nothing but the first try, and the errors say that it is gone.
+func TestDeadPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		if _, err := f.ask(newAsk("k", time.Second)); err != nil {
+			t.Fatalf("Ask: %v", err)
+		}
+		f.kill()
+		synctest.Wait()
+		for range 100 {
+			took, err := f.ask(newAsk("k", time.Second))
+			if took > 0 || !errors.Is(err, cluster.ErrPeerLost) || !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("Ask of a dead peer: %v after %v, want ErrPeerLost with ECONNREFUSED at once", err, took)
+			}
+			time.Sleep(13 * time.Millisecond)
+		}
+		f.start(everyone{})
+		time.Sleep(longPause)
+		if _, err := f.ask(newAsk("k", time.Second)); err != nil {
+			t.Errorf("Ask %v after the peer's return: %v", longPause, err)
+		}
+	})
+}
+
+// Who knows that the peer is back need not wait for the next try.
+func TestBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		f.kill()
+		f.ask(newAsk("k", time.Second))
+		time.Sleep(10 * time.Second)
+		f.start(everyone{})
+		synctest.Wait()
+		f.peer.Back()
+		synctest.Wait()
+		if took, err := f.ask(newAsk("k", time.Second)); err != nil || took > 0 {
+			t.Errorf("Ask after Back: %v after %v, want an answer at once", err, took)
+		}
+	})
+}
+
+// What was sent on a stream that breaks ends at once and is not sent again; what was not is sent on the next stream.
+func TestStreamBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := map[string]int{}
+		f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
+			for i := range asks {
+				seen[strings.Clone(asks[i].Checks[0].Request.Key)]++
+			}
+		}})
+		f.ask(newAsk("first", time.Second))
+		time.Sleep(2 * settled)
+		f.host.freeze()
+		var asks []*cluster.Ask
+		for i := range 10 { // two batches of one are in flight then, the others are queued
+			asks = append(asks, newAsk(fmt.Sprint(i), time.Second))
+			f.peer.Ask(asks[i])
+			synctest.Wait()
+		}
+		f.host.thaw()
+		f.host.cut()
+		start := time.Now()
+		lost := 0
+		for i, a := range asks {
+			<-a.Finished()
+			switch {
+			case errors.Is(a.Err, cluster.ErrPeerLost):
+				lost++
+			case a.Err != nil:
+				t.Errorf("ask %d: %v", i, a.Err)
+			}
+		}
+		if took := time.Since(start); took > 0 || lost > inFlight {
+			t.Errorf("%d asks were lost after %v, want at most %d at once", lost, took, inFlight)
+		}
+		for key, n := range seen {
+			if n != 1 {
+				t.Errorf("the peer was asked %q %d times, want once", key, n)
+			}
+		}
+	})
+}
+
+// A queue that is full ends asks at once.
+func TestFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{MaxQueue: 10}, everyone{})
+		f.ask(newAsk("k", time.Second))
+		f.host.freeze()
+		busy := 0
+		for range 10 + inFlight + 5 {
+			a := newAsk("k", time.Second)
+			f.peer.Ask(a)
+			synctest.Wait()
+			select {
+			case <-a.Finished():
+				if busy++; !errors.Is(a.Err, cluster.ErrPeerBusy) {
+					t.Errorf("Ask with a full queue: %v, want ErrPeerBusy", a.Err)
+				}
+			default:
+			}
+		}
+		if busy != 5 {
+			t.Errorf("%d asks found the queue full, want 5", busy)
+		}
+		if got := f.a.Stats().Peers[0].Queue; got != 10 {
+			t.Errorf("Stats: %d asks are queued, want 10", got)
+		}
+		f.host.thaw()
+	})
+}
+
+// Nodes that do not fit each other are told so, whoever of the two sees it, and speak once they do.
+func TestRefused(t *testing.T) {
+	for name, who := range map[string]ring.Member{"by the peer": "a", "by the asker": "b"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var fits atomic.Bool
+				hello := func(h cluster.Hello) error {
+					if h.ID == who && !fits.Load() {
+						return errors.New("other ring parameters: 1024/64, want 16384/512")
+					}
+					return nil
+				}
+				n := newNetwork()
+				var asker *Transport
+				for _, id := range []ring.Member{"a", "b"} {
+					tr := mustNew(t, Config{Listener: n.listen(string(id), 1<<16), Dialer: n.dial})
+					serve(t, tr, id, handler{hello: hello})
+					defer tr.Close()
+					if id == "a" {
+						asker = tr
+					}
+				}
+				checkRefused(t, asker.Peer("b", "b"), &fits)
+			})
+		})
+	}
+}
+
+func checkRefused(t *testing.T, p cluster.Peer, fits *atomic.Bool) {
+	t.Helper()
+	f := &fleet{peer: p}
+	for range 5 {
+		_, err := f.ask(newAsk("k", time.Second))
+		if !errors.Is(err, cluster.ErrPeerRefused) || !strings.Contains(err.Error(), "other ring parameters: 1024/64") {
+			t.Errorf("Ask: %v, want ErrPeerRefused with the reason", err)
+		}
+		time.Sleep(time.Second)
+	}
+	fits.Store(true)
+	time.Sleep(2 * longPause)
+	if _, err := f.ask(newAsk("k", time.Second)); err != nil {
+		t.Errorf("Ask once they fit: %v", err)
+	}
+}
+
+// An address that another node has now is not asked.
+func TestOtherNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		f.peer = f.a.Peer("c", "b")
+		_, err := f.ask(newAsk("k", time.Second))
+		if !errors.Is(err, cluster.ErrPeerRefused) || !strings.Contains(err.Error(), `the address of "b"`) {
+			t.Errorf("Ask of c at b's address: %v, want ErrPeerRefused", err)
+		}
+	})
+}
+
+// A closed peer and a closed transport end what is under way, and what is asked later.
+func TestCloseEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		close func(*fleet)
+		want  error
+	}{
+		"peer":      {func(f *fleet) { f.peer.Close() }, cluster.ErrPeerLost},
+		"transport": {func(f *fleet) { f.a.Close() }, cluster.ErrPeerShutdown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, Config{}, everyone{})
+				f.ask(newAsk("k", time.Second))
+				f.host.freeze()
+				a := newAsk("k", time.Minute)
+				f.peer.Ask(a)
+				synctest.Wait()
+				test.close(f)
+				<-a.Finished()
+				if !errors.Is(a.Err, test.want) {
+					t.Errorf("ask under way: %v, want %v", a.Err, test.want)
+				}
+				for _, p := range []cluster.Peer{f.peer, f.a.Peer("b", "b")} {
+					f.peer = p
+					if _, err := f.ask(newAsk("k", time.Second)); name == "transport" && !errors.Is(err, test.want) {
+						t.Errorf("later ask: %v, want %v", err, test.want)
+					}
+					p.Close()
+					p.Close()
+				}
+			})
+		})
+	}
+}
+
+// Asks from before Serve wait for it.
+func TestAskBeforeServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, everyone{})
+		tr := mustNew(t, Config{Listener: f.net.listen("c", 1<<16), Dialer: f.net.dial})
+		defer tr.Close()
+		f.peer = tr.Peer("b", "b")
+		a := newAsk("k", time.Second)
+		f.peer.Ask(a)
+		synctest.Wait()
+		serve(t, tr, "c", everyone{})
+		if <-a.Finished(); a.Err != nil {
+			t.Errorf("Ask: %v", a.Err)
+		}
+	})
+}
+
+func cloneAsk(a *cluster.Ask) cluster.Ask {
+	b := *a
+	b.Holder = ring.Member(strings.Clone(string(a.Holder)))
+	b.Checks = append([]cluster.Check(nil), a.Checks...)
+	for i := range b.Checks {
+		r := &b.Checks[i].Request
+		r.Key, r.ID, r.Limit.Zone = strings.Clone(r.Key), strings.Clone(r.ID), strings.Clone(r.Limit.Zone)
+	}
+	return b
+}
+
+var (
+	ignoreDone = cmp.FilterPath(func(p cmp.Path) bool {
+		return p.Last().String() == ".done"
+	}, cmp.Ignore())
+	ignoreAnswers = cmp.FilterPath(func(p cmp.Path) bool {
+		return p.Last().String() == ".Answer" || p.Last().String() == ".Decision"
+	}, cmp.Ignore())
+)

@@ -1,0 +1,93 @@
+package peer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/noriahq/noria/ring"
+)
+
+// Stats counts what a Transport did since New.
+type Stats struct {
+	// As the one who asks.
+	Batches uint64 // messages of asks that were sent; Asks / Batches is how well asks share messages
+	Asks    uint64 // asks in them
+	Failed  uint64 // asks that ended with an error, without those in Expired
+	Expired uint64 // asks that nobody answered before their Wait had passed
+	Late    uint64 // answers to asks that were done already
+	Opened  uint64 // streams that were opened, the first and each that replaced a broken one
+	Peers   []PeerStats
+
+	// As the one who answers.
+	Streams         int    // open now
+	Refused         uint64 // connections and streams that were turned away
+	BatchesAnswered uint64
+	AsksAnswered    uint64 // in them, with Invalid
+	Invalid         uint64 // asks that could not be read
+}
+
+// PeerStats is how the way to one peer is now.
+type PeerStats struct {
+	ID     ring.Member
+	Addr   string
+	State  string // idle, opening, open, lost or closed
+	Silent bool   // asks end at once because the peer owes older answers
+	Queue  int    // asks that wait to be sent
+}
+
+// Stats returns the counts now. They are read one after the other.
+func (t *Transport) Stats() Stats {
+	c := &t.count
+	s := Stats{
+		Batches: c.batches.Load(), Asks: c.asks.Load(), Failed: c.failed.Load(), Expired: c.expired.Load(),
+		Late: c.late.Load(), Opened: c.opened.Load(),
+		Streams: int(c.streams.Load()), Refused: c.refused.Load(), BatchesAnswered: c.batchesAnswered.Load(),
+		AsksAnswered: c.asksAnswered.Load(), Invalid: c.invalid.Load(),
+	}
+	for _, l := range *t.links.Load() {
+		s.Peers = append(s.Peers, l.stats())
+	}
+	return s
+}
+
+func (l *link) stats() PeerStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return PeerStats{ID: l.id, Addr: l.addr, State: l.state.String(), Silent: l.silent, Queue: l.queue.n}
+}
+
+// counters are added to once per batch or rarer, so that they cost nothing that shows.
+type counters struct {
+	batches, asks, failed, expired, late, opened atomic.Uint64
+
+	streams                                         atomic.Int64
+	refused, batchesAnswered, asksAnswered, invalid atomic.Uint64
+}
+
+func (c *counters) answer(r *responder) {
+	c.batchesAnswered.Add(1)
+	c.asksAnswered.Add(uint64(len(r.frame.asks)))
+	c.invalid.Add(uint64(len(r.bad)))
+}
+
+// complaints keeps those who send garbage from filling the log: one line a second, with the number of those left out.
+type complaints struct {
+	mu      sync.Mutex
+	last    instant // guarded by mu
+	omitted int     // guarded by mu
+}
+
+func (t *Transport) complain(msg, who string, err error) {
+	c, now := &t.complaints, t.now()
+	c.mu.Lock()
+	if c.last > 0 && now-c.last < time.Second {
+		c.omitted++
+		c.mu.Unlock()
+		return
+	}
+	omitted := c.omitted
+	c.last, c.omitted = max(now, 1), 0
+	c.mu.Unlock()
+	t.cfg.Logger.Warn(msg, "peer", who, "err", err, "omitted", omitted)
+}
