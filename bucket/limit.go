@@ -12,7 +12,7 @@ import "time"
 //	quota 10000 per month in Asia/Tokyo Burst 10000, Window Month, Zone           refilled at once when the month ends
 //	window 100 per 1m                   Burst 100, Window Fixed, Per 1m           refilled at once when the window ends
 type Limit struct {
-	// Tokens are added every Per, evenly. 0 for quotas and windows.
+	// Tokens are added every Per, evenly; at least 1, and at most one a nanosecond. 0 for quotas and windows.
 	Tokens int64
 
 	// Per is the period of Tokens, or the length of a Fixed window; at least 1ns. 0 for quotas.
@@ -28,7 +28,8 @@ type Limit struct {
 	// Window is None for steady rates and for quotas that never refill.
 	Window Window
 
-	// Zone is the IANA name of the time zone in which calendar windows begin, "" for UTC. Only for calendar windows.
+	// Zone is the IANA name of the time zone in which calendar windows begin, "" (and never "UTC") for UTC. Only for
+	// calendar windows.
 	Zone string
 }
 
@@ -36,7 +37,8 @@ type Limit struct {
 type Window uint8
 
 // The windows. Calendar windows begin at the start of the hour, the day, Monday, the first of the month or of the year
-// in the limit's Zone; Fixed windows begin at multiples of Per since the Unix epoch.
+// in the limit's Zone; where clocks are changed at that moment, when they first show its date, so that each day, week,
+// month and year begins once. Fixed windows begin at multiples of Per since the Unix epoch.
 const (
 	None Window = iota
 	Fixed

@@ -73,6 +73,7 @@ func (p *parser) limit() Limit {
 	case p.kind == kindNumber:
 		return p.rate()
 	}
+	p.refuseSign()
 	p.unexpected(`a limit such as "100/s", "quota 100" or "window 100 per 1m"`, "quota", "window")
 	return Limit{}
 }
@@ -154,7 +155,8 @@ func (p *parser) end(want string, choices ...string) {
 func (p *parser) count(at part) int64 {
 	p.place[at] = p.start + 1
 	if p.kind != kindNumber {
-		p.unexpected("a whole number of tokens", "burst", "queue", "per")
+		p.refuseSign()
+		p.unexpected("a whole number of tokens")
 		return 0
 	}
 	n := p.integer()
@@ -162,6 +164,13 @@ func (p *parser) count(at part) int64 {
 		p.fail(p.place[at]-1, "found %s, want a number in digits alone, such as 10000", p.run(p.place[at]-1))
 	}
 	return n
+}
+
+// refuseSign refuses a sign before a number.
+func (p *parser) refuseSign() {
+	if p.is("-") || p.is("+") {
+		p.fail(p.start, "found %s, want a number without a sign", p.run(p.start))
+	}
 }
 
 // integer reads the digits that the parser stands at.
@@ -194,6 +203,7 @@ func (p *parser) period() time.Duration {
 	word := p.word()
 	unit := unitOf(word)
 	if unit == 0 {
+		p.refuseSign()
 		p.noUnit(p.start > at)
 		return 0
 	}
@@ -234,7 +244,8 @@ func (p *parser) calendar() Window {
 			return w
 		}
 	}
-	if p.kind == kindNumber || unitOf(p.word()) != 0 {
+	hint := unitHint(strings.ToLower(p.word()))
+	if p.kind == kindNumber || unitOf(p.word()) != 0 || hint == "s" || hint == "m" || hint == "ms" {
 		p.fail(p.start, `found %s, want hour, day, week, month or year; other periods are written "window 100 per 10m"`, p.run(p.start))
 	}
 	p.unexpected("hour, day, week, month or year", "hour", "day", "week", "month", "year")

@@ -51,6 +51,19 @@ func shown(t time.Time) time.Time {
 	return t.UTC().Add(time.Duration(ahead) * time.Second)
 }
 
+// unchanged returns a stretch of time around t in which the clocks of t's zone are not changed: from begin, which t is not
+// before, until end, which t is before. Mostly they are changed then; the zero time is never.
+func unchanged(t time.Time) (begin, end time.Time) {
+	begin, end = t.ZoneBounds()
+	if begin.After(t) {
+		begin = t.Add(-time.Hour)
+	}
+	if !end.IsZero() && !end.After(t) { // happens on the last day of leap years: golang.org/issue/81583
+		end = t.Add(time.Hour)
+	}
+	return begin, end
+}
+
 // hours are the windows of Hour.
 type hours struct{ loc *time.Location }
 
@@ -63,7 +76,7 @@ func (h hours) at(wall time.Time) (start, end time.Time) {
 func hourBegin(t time.Time) time.Time {
 	for {
 		begin := t.Add(-pastHour(t))
-		change, _ := t.ZoneBounds()
+		change, _ := unchanged(t)
 		switch {
 		case change.IsZero() || !begin.Before(change):
 			return begin
@@ -78,7 +91,7 @@ func hourBegin(t time.Time) time.Time {
 func hourEnd(t time.Time) time.Time {
 	for {
 		end := t.Add(time.Hour - pastHour(t))
-		_, change := t.ZoneBounds()
+		_, change := unchanged(t)
 		switch {
 		case change.IsZero() || end.Before(change):
 			return end
@@ -89,7 +102,7 @@ func hourEnd(t time.Time) time.Time {
 	}
 }
 
-// beginsHour says whether an hour begins at t, when the clocks are changed.
+// beginsHour says whether an hour begins at t, when the clocks may have been changed.
 func beginsHour(t time.Time) bool {
 	hour := shown(t).Truncate(time.Hour)
 	return pastHour(t) == 0 || shown(t.Add(-1)).Before(hour)
@@ -157,7 +170,7 @@ func (c calendar) reach(date time.Time) time.Time {
 		if midnight.Before(t) { // the clocks went forward past it
 			return t.UTC()
 		}
-		_, change := t.ZoneBounds()
+		_, change := unchanged(t)
 		if change.IsZero() || midnight.Before(change) {
 			return midnight
 		}
