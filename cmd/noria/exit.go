@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// The exit statuses.
+const (
+	statusFine        = 0
+	statusFailed      = 1 // denied, or something that is nobody's usage broke
+	statusUsage       = 2 // wrong usage or configuration
+	statusUnreachable = 3 // could not reach a node
+)
+
+// An exit is an error with the status that it ends the process with.
+type exit struct {
+	status int
+	err    error // nil if there is nothing to add to what was printed
+}
+
+// Error implements error.
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+// Unwrap returns the error that e carries.
+func (e *exit) Unwrap() error { return e.err }
+
+// usagef returns an error that ends the process with statusUsage.
+func usagef(format string, args ...any) error {
+	return &exit{status: statusUsage, err: fmt.Errorf(format, args...)}
+}
+
+// denied returns the error of a command that has printed a refusal.
+func denied() error { return &exit{status: statusFailed} }
+
+// unreachable returns err, which came from asking the node at addr, as an error with its status.
+func unreachable(addr string, err error) error {
+	switch code := status.Code(err); {
+	case errors.Is(err, context.Canceled), code == codes.Canceled:
+		return &exit{status: statusFailed, err: errors.New("stopped")}
+	case code == codes.Unavailable, code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
+		return &exit{status: statusUnreachable, err: fmt.Errorf("node at %s: %s", addr, reason(err))}
+	case code == codes.InvalidArgument:
+		return &exit{status: statusUsage, err: errors.New(reason(err))}
+	case code == codes.Unimplemented:
+		return &exit{status: statusUnreachable, err: fmt.Errorf("what listens at %s does not speak Noria's API: %s", addr, reason(err))}
+	default:
+		return &exit{status: statusFailed, err: fmt.Errorf("node at %s: %s", addr, reason(err))}
+	}
+}
+
+// reason returns what err says without the words that gRPC puts around it.
+func reason(err error) string {
+	s, ok := status.FromError(err)
+	if !ok {
+		return err.Error()
+	}
+	text := s.Message()
+	if _, dialing, ok := strings.Cut(text, "Error while dialing: "); ok {
+		text = strings.TrimSuffix(dialing, `"`)
+	}
+	if strings.HasSuffix(text, "connection refused") {
+		text += "; is a node running there?"
+	}
+	return text
+}
+
+// report prints err, the end of a command, and returns the exit status. What cobra found wrong is wrong usage.
+func (p *process) report(err error) int {
+	if err == nil {
+		return statusFine
+	}
+	var e *exit
+	if !errors.As(err, &e) {
+		e = &exit{status: statusUsage, err: err}
+	}
+	if e.err != nil { // err may hold several of them
+		fmt.Fprintf(p.stderr, "%s %s\n", p.paint(p.stderr).red("noria:"), err)
+	}
+	return e.status
+}

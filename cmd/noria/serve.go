@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// newServe returns the command serve.
+func newServe(p *process) *cobra.Command {
+	var (
+		s    settings
+		file string
+	)
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a node",
+		Long: `Runs a node until SIGINT or SIGTERM, which it leaves the cluster on gracefully; a second signal ends it at once.
+
+A setting is looked for in its flag, its environment variable, the file of --config, and has a default otherwise. The
+log's line "ready" tells all addresses. All ports are open to this machine alone unless an address says otherwise:
+there is no TLS yet.`,
+		Example: `  noria serve
+  noria serve --name b --join 127.0.0.1:7946 --gossip :0 --peer :0 --api :0 --grpc :0 --admin :0
+  noria serve --upstream http://127.0.0.1:9000 --limit "100/s burst 200" --key header.X-Api-Key
+  noria serve --config noria.yaml`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file != "" {
+				b, err := readFile(file)
+				if err != nil {
+					return err
+				}
+				if _, err := fromFile(cmd.Flags(), file, b); err != nil {
+					return err
+				}
+			}
+			log := s.logging.logger(p.stderr)
+			p.warnOfSlips(log, cmd.Flags())
+			return serve(cmd.Context(), s, log)
+		},
+	}
+	addSettings(cmd.Flags(), &s)
+	cmd.Flags().SortFlags = false
+	addConfig(cmd, &file)
+	return cmd
+}
+
+// serve runs the node of s until ctx ends.
+func serve(ctx context.Context, s settings, log *slog.Logger) error {
+	srv, err := newServer(s, log)
+	if err != nil {
+		return err
+	}
+	if open := srv.open.beyond().attrs(); len(open) > 0 {
+		log.Warn("other machines can reach this node without TLS", open...)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.run(ctx) }()
+	select {
+	case <-srv.node.Ready():
+		log.Info("ready", append([]any{"node", s.name}, srv.addresses().attrs()...)...)
+		return <-ended
+	case err := <-ended:
+		if err == nil && !errors.Is(ctx.Err(), context.Canceled) {
+			return &exit{status: statusFailed, err: errors.New("the node ended before it was ready")}
+		}
+		return err
+	}
+}
+
+// warnOfSlips warns of environment variables that look like one of ours and are not.
+func (p *process) warnOfSlips(log *slog.Logger, flags *pflag.FlagSet) {
+	known := map[string]bool{}
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if env := annotation(f, inEnv); env != "" {
+			known[env] = true
+			names = append(names, env)
+		}
+	})
+	var set []string
+	for env := range p.env {
+		if strings.HasPrefix(env, "NORIA_") && !known[env] {
+			set = append(set, env)
+		}
+	}
+	slices.Sort(set)
+	for _, env := range set {
+		// What is unlike all of ours belongs to someone else: Kubernetes sets NORIA_SERVICE_HOST for a service noria.
+		if near := nearest(env, names); near != "" && distance(env, near) <= 2 {
+			log.Warn("environment variable " + env + " is not known, did you mean " + near + "?")
+		}
+	}
+}

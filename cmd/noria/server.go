@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/transport/api"
+	"github.com/noriahq/noria/transport/gateway"
+	"github.com/noriahq/noria/transport/peer"
+)
+
+// A server is one node with all that it listens on.
+type server struct {
+	settings settings
+	log      *slog.Logger
+	node     *cluster.Node
+	stopping chan struct{} // closed when the node is no longer ready for new work
+	front    []door        // what clients come in by
+	admin    door
+	open     ports // with the ports that were chosen; peer and gossip only once node.Opened
+}
+
+// A door is one port and what answers there.
+type door struct {
+	name     string // of its flag
+	listener net.Listener
+	serve    func(net.Listener) error  // until stop
+	stop     func(ctx context.Context) // ends connections in their time, and at once when ctx ends
+}
+
+// profiling is how long an admin answer may take: profiles run for as long as they are asked to.
+const profiling = 5 * time.Minute
+
+// newServer returns the node that s describes, with its ports open and nothing served yet.
+func newServer(s settings, log *slog.Logger) (*server, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	node, err := newNode(s, log)
+	if err != nil {
+		return nil, &exit{status: statusUsage, err: err}
+	}
+	srv := &server{settings: s, log: log, node: node, stopping: make(chan struct{})}
+	err = errors.Join(probe("gossip", s.listen.gossip, true), probe("peer", s.listen.peer, false), srv.openDoors())
+	if err != nil {
+		srv.closeDoors()
+		return nil, err
+	}
+	return srv, nil
+}
+
+// newNode returns the node that s describes.
+func newNode(s settings, log *slog.Logger) (*cluster.Node, error) {
+	transport, err := peer.New(peer.Config{Listen: s.listen.peer, Advertise: s.advertise.peer, Logger: log.With("node", s.name)})
+	if err != nil {
+		return nil, err
+	}
+	return cluster.New(cluster.Config{
+		Name:            s.name,
+		Transport:       transport,
+		Label:           s.label,
+		Gossip:          s.listen.gossip,
+		GossipAdvertise: s.advertise.gossip,
+		Seeds:           s.join,
+		Alone:           s.alone,
+		MaxKeys:         s.maxKeys,
+		PeerWait:        s.peerWait,
+		Logger:          log,
+	})
+}
+
+// openDoors opens the ports that clients and those who look after the node come in by.
+func (s *server) openDoors() error {
+	var (
+		wrong   []error
+		limiter = &limiter{Node: s.node, stopping: s.stopping}
+		config  = api.Config{Stopping: s.stopping, Log: s.log}
+	)
+	open := func(name, addr string, d door) door {
+		l, err := listen(name, addr)
+		if err != nil {
+			wrong = append(wrong, err)
+			return door{}
+		}
+		d.name, d.listener = name, l
+		return d
+	}
+	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter), profiling, s.log)))
+	s.front = append(s.front,
+		open("api", s.settings.listen.api, httpDoor(api.NewServer(api.NewHTTP(limiter, config), holding, s.log))),
+		open("grpc", s.settings.listen.grpc, grpcDoor(api.NewGRPC(limiter, config))))
+	if s.settings.front.upstream != nil {
+		h, err := s.gateway(limiter)
+		if err != nil {
+			return &exit{status: statusUsage, err: err}
+		}
+		s.front = append(s.front, open("http", s.settings.listen.http, httpDoor(gateway.NewServer(h, s.log))))
+	}
+	if len(wrong) > 0 {
+		return errors.Join(wrong...)
+	}
+	s.noteAddresses()
+	return nil
+}
+
+// holding is how long an answer of the API may be held until its request's turn.
+const holding = 30 * time.Second
+
+// gateway returns the reverse proxy.
+func (s *server) gateway(l *limiter) (http.Handler, error) {
+	f := s.settings.front
+	return gateway.New(gateway.Config{Upstream: f.upstream, Limit: f.limit, Key: f.key, Limiter: l, Logger: s.log})
+}
+
+// noteAddresses keeps the addresses that were opened.
+func (s *server) noteAddresses() {
+	for _, d := range append([]door{s.admin}, s.front...) {
+		addr := d.listener.Addr().String()
+		switch d.name {
+		case "http":
+			s.open.http = addr
+		case "api":
+			s.open.api = addr
+		case "grpc":
+			s.open.grpc = addr
+		case "admin":
+			s.open.admin = addr
+		}
+	}
+}
+
+// closeDoors closes what openDoors opened, if nothing is served.
+func (s *server) closeDoors() {
+	for _, d := range append([]door{s.admin}, s.front...) {
+		if d.listener != nil {
+			_ = d.listener.Close() // nothing came in yet
+		}
+	}
+}
+
+// addresses returns all addresses with the ports that were chosen, after node.Opened.
+func (s *server) addresses() ports {
+	p := s.open
+	p.gossip, p.peer = s.node.Addrs()
+	return p
+}
+
+// run serves until ctx ends or something breaks, and stops gracefully then. It is called once.
+func (s *server) run(ctx context.Context) error {
+	own, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, failed := errgroup.WithContext(own)
+	g.Go(func() error { return runError(s.node.Run(failed)) })
+	for _, d := range append([]door{s.admin}, s.front...) {
+		g.Go(func() error { return d.serve(d.listener) })
+	}
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-failed.Done():
+		}
+		s.leave(failed)
+		stop()
+		return nil
+	})
+	return g.Wait()
+}
+
+// leave ends the node's work in order: no longer ready, requests under way answered, partitions handed over. It takes
+// settings.stopWait at most; ctx ends it sooner.
+func (s *server) leave(ctx context.Context) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.settings.stopWait)
+	defer cancel()
+	close(s.stopping)
+	s.answerOut(ctx)
+	if ctx.Err() == nil {
+		if err := s.node.Leave(ctx); err != nil {
+			s.log.Warn("left without handing over everything", "node", s.settings.name, "err", err)
+		} else {
+			s.log.Info("left", "node", s.settings.name, "took", time.Since(began))
+		}
+	}
+	s.admin.stop(ctx)
+}
+
+// answerOut takes no more requests and waits for those under way, until a third of the time to stop is left: the other
+// nodes need it more than a client who streams for minutes.
+func (s *server) answerOut(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.stopWait*2/3)
+	defer cancel()
+	var under sync.WaitGroup
+	for _, d := range s.front {
+		under.Go(func() { d.stop(ctx) })
+	}
+	under.Wait()
+}
+
+// runError returns err, with which a node ended, with its exit status.
+func runError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cluster.ErrNameTaken), errors.Is(err, cluster.ErrMismatch), errors.Is(err, cluster.ErrConfig), errors.Is(err, syscall.EADDRINUSE):
+		return &exit{status: statusUsage, err: err}
+	}
+	return &exit{status: statusFailed, err: err}
+}
+
+// httpDoor returns a door that s answers at.
+func httpDoor(s *http.Server) door {
+	return door{
+		serve: func(l net.Listener) error {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		},
+		stop: func(ctx context.Context) {
+			if s.Shutdown(ctx) != nil {
+				_ = s.Close() // in its time it was not
+			}
+		},
+	}
+}
+
+// grpcDoor returns a door that s answers at.
+func grpcDoor(s *grpc.Server) door {
+	return door{
+		serve: func(l net.Listener) error {
+			if err := s.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+				return err
+			}
+			return nil
+		},
+		stop: func(ctx context.Context) { api.Shutdown(ctx, s) },
+	}
+}

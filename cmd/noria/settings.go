@@ -1,0 +1,101 @@
+package main
+
+import (
+	"math"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/transport/gateway"
+)
+
+// settings are all that a node can be told. Every one is a flag, an environment variable and a field of the configuration
+// file; who is asked first is said in that order, and a default answers last.
+type settings struct {
+	name     string
+	maxKeys  int
+	peerWait time.Duration
+	stopWait time.Duration
+
+	join  []string
+	label string
+	alone bool
+
+	listen    ports
+	advertise struct{ peer, gossip string }
+
+	logging logging
+	front   front
+}
+
+// ports are the addresses that a node listens on.
+type ports struct {
+	http, api, grpc, admin, peer, gossip string
+}
+
+// front is the reverse proxy of a node.
+type front struct {
+	upstream *url.URL // nil for none
+	limit    bucket.Limit
+	key      gateway.Key
+}
+
+// addSettings defines the flags of s. The sections are those of the configuration file.
+func addSettings(flags *pflag.FlagSet, s *settings) {
+	in := func(name string) section { return section{flags: flags, name: name, file: true} }
+	node := in("node")
+	node.add("name", "name", "`NAME` of the node, the same after a restart (default: the host's)", of(&s.name, "name", hostName(), text))
+	node.add("max-keys", "max_keys", "most `KEYS` kept in memory; beyond, the fullest bucket goes first", of(&s.maxKeys, "number", "10000000", whole(1, math.MaxInt)))
+	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&s.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
+	node.add("stop-wait", "stop_wait", "most `TIME` that a graceful stop takes", of(&s.stopWait, "duration", "25s", duration(0, time.Hour)))
+
+	cluster := in("cluster")
+	cluster.add("join", "join", "gossip address `HOST:PORT` of a node to join; several with commas or repeated", &list{to: &s.join, parse: remote, kind: "addresses"})
+	cluster.add("label", "label", "`LABEL` of the cluster; nodes with another are not let in", of(&s.label, "label", "noria", text))
+	cluster.toggle("serve-alone", "serve_alone", "serve although none of those to join answers", &s.alone)
+
+	addPorts(in("listen"), &s.listen)
+	advertise := in("advertise")
+	advertise.add("advertise-peer", "peer", "`HOST:PORT` at which other nodes reach --peer, where it differs", of(&s.advertise.peer, "address", "", advertised))
+	advertise.add("advertise-gossip", "gossip", "`HOST:PORT` at which other nodes reach --gossip, where it differs", of(&s.advertise.gossip, "address", "", advertised))
+
+	addFront(in("gateway"), &s.front)
+	addLogging(in("log"), &s.logging, "info", "json")
+}
+
+// addPorts defines the flags of p.
+func addPorts(in section, p *ports) {
+	in.add("http", "http", "`HOST:PORT` of the gateway, opened only with --upstream", of(&p.http, "address", "127.0.0.1:8080", address))
+	in.add("api", "api", "`HOST:PORT` of the HTTP/JSON API; port 0 picks a free one, no host is 127.0.0.1", of(&p.api, "address", "127.0.0.1:8083", address))
+	in.add("grpc", "grpc", "`HOST:PORT` of the gRPC API", of(&p.grpc, "address", "127.0.0.1:8081", address))
+	in.add("admin", "admin", "`HOST:PORT` of metrics, health and status", of(&p.admin, "address", "127.0.0.1:8082", address))
+	in.add("peer", "peer", "`HOST:PORT` for checks from other nodes", of(&p.peer, "address", "127.0.0.1:7947", address))
+	in.add("gossip", "gossip", "`HOST:PORT` by which nodes find each other, UDP and TCP", of(&p.gossip, "address", "127.0.0.1:7946", address))
+}
+
+// addFront defines the flags of f.
+func addFront(in section, f *front) {
+	in.add("upstream", "upstream", "`URL` to which the gateway forwards what it admits", of(&f.upstream, "url", "", upstream))
+	in.add("limit", "limit", "`LIMIT` of the gateway for each client", of(&f.limit, "limit", "100/s burst 200", bucket.ParseLimit))
+	in.add("key", "key", "`KEY` that tells the gateway's clients apart: client.ip or header.NAME", of(&f.key, "key", "client.ip", gateway.ParseKey))
+}
+
+// addConfig defines --config, the one flag that the file cannot have.
+func addConfig(cmd *cobra.Command, to *string) {
+	s := section{flags: cmd.Flags(), name: "config"}
+	s.add("config", "file", "YAML `FILE` with settings; \"noria config fields\" lists them", of(to, "file", "", text))
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only without the flag
+}
+
+// hostName returns the host's name, or one that works if it has none.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "noria"
+	}
+	return name
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/ring"
+	"github.com/noriahq/noria/transport/noriapb"
+)
+
+// newStatus returns the command status.
+func newStatus(p *process) *cobra.Command {
+	var c client
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a node knows of itself and of the cluster",
+		Example: `  noria status
+  noria status --node 127.0.0.1:8091 --output json`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s cluster.Status
+			err := c.ask(cmd.Context(), func(ctx context.Context, node noriapb.NoriaClient) error {
+				r, err := node.Status(ctx, &noriapb.StatusRequest{})
+				s = statusOf(r)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return c.out.print(p.stdout, s, statusText(p.paint(p.stdout), s))
+		},
+	}
+	shared := section{flags: cmd.Flags(), name: "client"}
+	c.addNode(shared)
+	c.addCommon(shared)
+	return cmd
+}
+
+// statusOf returns r as the admin port says it.
+func statusOf(r *noriapb.StatusResponse) cluster.Status {
+	s := cluster.Status{
+		Node: ring.Member(r.GetNode()), Ready: r.GetReady(), Label: r.GetLabel(), Epoch: r.GetEpoch(), Ring: r.GetRing(),
+		Partitions: int(r.GetPartitions()), Keys: int(r.GetKeys()), Evicted: r.GetEvicted(), Degraded: r.GetDegraded(),
+		Uptime: time.Duration(r.GetUptimeNs()), Members: []cluster.MemberStatus{},
+	}
+	for _, m := range r.GetMembers() {
+		s.Members = append(s.Members, cluster.MemberStatus{
+			ID: ring.Member(m.GetId()), Peer: m.GetPeer(), Gossip: m.GetGossip(), Partitions: int(m.GetPartitions()), Self: m.GetSelf(),
+		})
+	}
+	return s
+}
+
+// statusText returns what prints s for people.
+func statusText(c paint, s cluster.Status) func(io.Writer) {
+	return func(w io.Writer) {
+		ready := c.green("ready")
+		if !s.Ready {
+			ready = c.yellow("not ready")
+		}
+		fmt.Fprintf(w, "%s %s, one of %d in %q, up %s\n", c.bold(string(s.Node)), ready, len(s.Members), s.Label, lasting(s.Uptime))
+		table(w,
+			row("  epoch", s.Epoch),
+			row("  ring", s.Ring),
+			row("  partitions", count(s.Partitions)),
+			row("  keys", count(s.Keys)),
+			row("  evicted", count(s.Evicted)),
+			row("  degraded", count(s.Degraded)))
+		rows := []string{row("MEMBER", "PEER", "GOSSIP", "PARTITIONS", "")}
+		for _, m := range s.Members {
+			self := ""
+			if m.Self {
+				self = "(asked)"
+			}
+			rows = append(rows, row(m.ID, m.Peer, m.Gossip, count(m.Partitions), self))
+		}
+		fmt.Fprintln(w)
+		table(w, rows...)
+	}
+}

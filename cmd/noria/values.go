@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A value is a flag's value of any type, read by parse. Its errors say what would be right: "want a whole number".
+type value[T any] struct {
+	to    *T
+	parse func(string) (T, error)
+	text  string // as it was set, "" before
+	kind  string // what the help calls it
+}
+
+// String implements pflag.Value.
+func (v *value[T]) String() string { return v.text }
+
+// Type implements pflag.Value.
+func (v *value[T]) Type() string { return v.kind }
+
+// Set implements pflag.Value.
+func (v *value[T]) Set(s string) error {
+	parsed, err := v.parse(s)
+	if err != nil {
+		return err
+	}
+	*v.to, v.text = parsed, s
+	return nil
+}
+
+// of returns a value that parse reads into to. If byDefault is not empty it is read first.
+func of[T any](to *T, kind, byDefault string, parse func(string) (T, error)) *value[T] {
+	v := &value[T]{to: to, parse: parse, kind: kind, text: byDefault}
+	if byDefault != "" {
+		if parsed, err := parse(byDefault); err == nil { // a test sets every default again
+			*to = parsed
+		}
+	}
+	return v
+}
+
+// A list is a flag's value of several strings, given by several flags or with commas between.
+type list struct {
+	to    *[]string
+	parse func(string) (string, error)
+	set   bool // what Set is given next comes in addition
+	kind  string
+}
+
+// String implements pflag.Value.
+func (l *list) String() string { return strings.Join(*l.to, ",") }
+
+// Type implements pflag.Value.
+func (l *list) Type() string { return l.kind }
+
+// Set implements pflag.Value.
+func (l *list) Set(s string) error {
+	if !l.set {
+		*l.to, l.set = nil, true
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		one, err := l.parse(part)
+		if err != nil {
+			return err
+		}
+		*l.to = append(*l.to, one)
+	}
+	return nil
+}
+
+// text takes any string but an empty one.
+func text(s string) (string, error) {
+	if s == "" {
+		return "", fmt.Errorf("want something that is not empty")
+	}
+	return s, nil
+}
+
+// whole returns the reader of whole numbers from least to most.
+func whole(least, most int) func(string) (int, error) {
+	return func(s string) (int, error) {
+		n, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
+		if err == nil && n >= least && n <= most {
+			return n, nil
+		}
+		if most == math.MaxInt {
+			return 0, fmt.Errorf("want a whole number of at least %d", least)
+		}
+		return 0, fmt.Errorf("want a whole number from %d to %d", least, most)
+	}
+}
+
+// duration returns the reader of durations from least to most.
+func duration(least, most time.Duration) func(string) (time.Duration, error) {
+	return func(s string) (time.Duration, error) {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < least || d > most {
+			return 0, fmt.Errorf("want a duration from %s to %s, such as 50ms or 10s", short(least), short(most))
+		}
+		return d, nil
+	}
+}
+
+// short returns d without the zeros that time.Duration writes behind whole minutes and hours.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// yesNo reads true or false.
+func yesNo(s string) (bool, error) {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("want true or false")
+	}
+	return b, nil
+}
+
+// choice returns the reader of one of the words known.
+func choice(known ...string) func(string) (string, error) {
+	return func(s string) (string, error) {
+		for _, k := range known {
+			if strings.EqualFold(s, k) {
+				return k, nil
+			}
+		}
+		last := len(known) - 1
+		return "", fmt.Errorf("want %s or %s%s", strings.Join(known[:last], ", "), known[last], didYouMean(s, known, "%q"))
+	}
+}
+
+// address reads a host and port to listen on. Without a host it is this machine alone: to be reached from others is a
+// decision, written 0.0.0.0 or [::].
+func address(s string) (string, error) {
+	host, port, err := hostPort(s)
+	if err != nil {
+		return "", err
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// remote reads a host and port to connect to.
+func remote(s string) (string, error) {
+	host, port, err := hostPort(s)
+	if err != nil {
+		return "", err
+	}
+	if port == "0" {
+		return "", fmt.Errorf("want HOST:PORT with a port from 1 to 65535")
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// advertised reads the host and port that others are told, where the port may be left out.
+func advertised(s string) (string, error) {
+	if !strings.Contains(s, ":") {
+		s += ":0"
+	}
+	host, port, err := hostPort(s)
+	if err != nil || host == "" {
+		return "", fmt.Errorf("want HOST or HOST:PORT by which other nodes reach this one")
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// hostPort splits s, whose host may be empty.
+func hostPort(s string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(s)
+	if err != nil {
+		return "", "", fmt.Errorf("want HOST:PORT, such as 127.0.0.1:8083")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return "", "", fmt.Errorf("want HOST:PORT with a port from 0 to 65535")
+	}
+	if strings.ContainsAny(host, " \t\r\n/") {
+		return "", "", fmt.Errorf("want HOST:PORT, such as 127.0.0.1:8083")
+	}
+	return host, port, nil
+}
+
+// upstream reads the URL of an upstream.
+func upstream(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("want http:// or https:// and a host, such as http://127.0.0.1:9000")
+	}
+	return u, nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/noriahq/noria/cluster"
+)
+
+// A version is what a binary was made of.
+type version struct {
+	Version  string `json:"version"`            // of the module
+	Commit   string `json:"commit,omitempty"`   // unknown to a binary that was built outside a checkout
+	Modified bool   `json:"modified,omitempty"` // whether the checkout had changes beyond Commit
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	Protocol int    `json:"protocol"` // nodes with another one do not speak to it
+}
+
+// newVersion returns the command version.
+func newVersion(p *process) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Show what this binary was made of",
+		Example: "  noria version --output json",
+		Args:    exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			v := versionOf(debug.ReadBuildInfo())
+			return out.print(p.stdout, v, v.text)
+		},
+	}
+	addOutput(section{flags: cmd.Flags(), name: "client"}, &out)
+	return cmd
+}
+
+// versionOf returns what info, where there is one, says.
+func versionOf(info *debug.BuildInfo, ok bool) version {
+	v := version{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Protocol: cluster.Protocol}
+	if !ok {
+		return v
+	}
+	if info.Main.Version != "" {
+		v.Version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}
+
+// text prints v for people.
+func (v version) text(w io.Writer) {
+	fmt.Fprintf(w, "noria %s\n", v.Version)
+	commit := v.Commit
+	if commit == "" {
+		commit = "unknown"
+	}
+	if v.Modified {
+		commit += ", modified"
+	}
+	table(w, row("  commit", commit), row("  go", v.Go+" "+v.Platform), row("  protocol", v.Protocol))
+}
