@@ -1,0 +1,236 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/gossip"
+	"github.com/noriahq/noria/ring"
+)
+
+// scripted is a Transport whose peers answer as the test says.
+type scripted struct {
+	answer func(to ring.Member, a *Ask) error
+	asked  []ring.Member
+}
+
+func (s *scripted) Listen() (string, error)                             { return "127.0.0.1:1", nil }
+func (s *scripted) Serve(ctx context.Context, _ Hello, _ Handler) error { <-ctx.Done(); return nil }
+func (s *scripted) Greet(context.Context, string) (Hello, error)        { return Hello{}, ErrPeerLost }
+func (s *scripted) Close() error                                        { return nil }
+func (s *scripted) Peer(id ring.Member, _ string) Peer                  { return &scriptedPeer{s, id} }
+
+type scriptedPeer struct {
+	*scripted
+	id ring.Member
+}
+
+func (p *scriptedPeer) Back()  {}
+func (p *scriptedPeer) Close() {}
+
+func (p *scriptedPeer) Ask(a *Ask) {
+	p.asked = append(p.asked, p.id)
+	a.Done(p.answer(p.id, a))
+}
+
+// scriptedNode returns a node "a" that takes a to e for members, and a key that it takes b for the holder of.
+func scriptedNode(t *testing.T, answer func(to ring.Member, a *Ask) error) (*Node, *scripted, bucket.Request) {
+	t.Helper()
+	s := &scripted{answer: answer}
+	n, err := New(Config{Name: "a", Transport: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members []gossip.Member
+	for _, id := range []ring.Member{"a", "b", "c", "d", "e"} {
+		members = append(members, gossip.Member{ID: id, Peer: string(id) + ":1", Gossip: string(id) + ":2"})
+	}
+	if err := n.follow(members); err != nil {
+		t.Fatal(err)
+	}
+	l, err := bucket.ParseLimit("10/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bucket.Request{Limit: l, Cost: 1, OnLost: bucket.Deny}
+	for i := 0; ; i++ {
+		r.Key = fmt.Sprintf("key/%d", i)
+		if place, err := n.Where(r.Key); err == nil && place.Holder == "b" {
+			return n, s, r
+		}
+	}
+}
+
+func decided(a *Ask, by ring.Member) error {
+	a.Answer = Answer{Status: Decided, Holder: by, Term: 3}
+	for i := range a.Checks {
+		a.Checks[i].Decision = bucket.Decision{Allowed: true, Remaining: 5}
+	}
+	return nil
+}
+
+// A check follows two redirects, and no more, whatever the peers say.
+func TestRedirects(t *testing.T) {
+	next := map[ring.Member]ring.Member{"b": "c", "c": "d", "d": "e", "e": "b"}
+	for _, tt := range []struct {
+		holder   ring.Member
+		asks     int
+		degraded bool
+	}{
+		{"b", 1, false}, {"c", 2, false}, {"d", 3, false}, {"e", 3, true}, {"nobody", 3, true},
+	} {
+		n, s, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
+			if to == tt.holder {
+				return decided(a, to)
+			}
+			a.Answer = Answer{Status: NotHolder, Holder: next[to]}
+			return nil
+		})
+		d, err := n.Check(context.Background(), r)
+		if err != nil || d.Degraded != tt.degraded || len(s.asked) != tt.asks {
+			t.Errorf("holder %s: Check = %+v, %v after asking %v, want degraded %v after %d asks", tt.holder, d, err, s.asked, tt.degraded, tt.asks)
+		}
+		if !tt.degraded && d.Node != string(tt.holder) {
+			t.Errorf("Check answered by %s, want %s", d.Node, tt.holder)
+		}
+	}
+}
+
+// A redirect to this node itself, to the one that gave it, or to nobody known ends the search.
+func TestRedirectsToNowhere(t *testing.T) {
+	for _, hint := range []ring.Member{"a", "b", "", "stranger"} {
+		n, s, r := scriptedNode(t, func(_ ring.Member, a *Ask) error {
+			a.Answer = Answer{Status: NotHolder, Holder: hint}
+			return nil
+		})
+		d, err := n.Check(context.Background(), r)
+		if err != nil || !d.Degraded || d.Allowed || len(s.asked) != 1 {
+			t.Errorf("hint %q: Check = %+v, %v after asking %v, want it denied and degraded after one ask", hint, d, err, s.asked)
+		}
+	}
+}
+
+// A check whose stream breaks is sent again only if it has an id, and then once.
+func TestSentAgain(t *testing.T) {
+	for _, tt := range []struct {
+		id   string
+		err  error
+		asks int
+	}{
+		{"", ErrPeerLost, 1}, {"order-7", ErrPeerLost, 2}, {"order-7", ErrPeerSilent, 1}, {"order-7", ErrPeerBusy, 1},
+	} {
+		n, s, r := scriptedNode(t, func(ring.Member, *Ask) error { return tt.err })
+		r.ID = tt.id
+		d, err := n.Check(context.Background(), r)
+		if err != nil || !d.Degraded || len(s.asked) != tt.asks {
+			t.Errorf("id %q, %v: Check = %+v, %v after %d asks, want it degraded after %d", tt.id, tt.err, d, err, len(s.asked), tt.asks)
+		}
+	}
+}
+
+// What the holder calls wrong is an error, and nobody else is asked.
+func TestInvalidAsk(t *testing.T) {
+	n, s, r := scriptedNode(t, func(_ ring.Member, a *Ask) error {
+		a.Answer = Answer{Status: Invalid, Reason: "the moon is full"}
+		return nil
+	})
+	if d, err := n.Check(context.Background(), r); !errors.Is(err, ErrAskInvalid) || len(s.asked) != 1 {
+		t.Errorf("Check = %+v, %v after %d asks, want ErrAskInvalid after one", d, err, len(s.asked))
+	}
+}
+
+// Terms that peers tell are remembered, and the highest stays.
+func TestTermsHeard(t *testing.T) {
+	term := Term(7)
+	n, _, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
+		err := decided(a, to)
+		a.Answer.Term = term
+		return err
+	})
+	for _, tell := range []Term{7, 3, 9} {
+		term = tell
+		if _, err := n.Check(context.Background(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if place, err := n.Where(r.Key); err != nil || place.Term != 9 {
+		t.Errorf("Where = %+v, %v, want term 9", place, err)
+	}
+}
+
+// A peer that asks for nothing, too much, or partitions that do not exist is told so.
+func TestAnswerToBadAsks(t *testing.T) {
+	n, _, r := scriptedNode(t, nil)
+	good := Check{Request: r}
+	far := Check{Partition: 16384, Request: r}
+	for _, checks := range [][]Check{nil, {far}, {good, far}, make([]Check, MaxChecks+1)} {
+		asks := []Ask{{Op: OpTake, Checks: checks}}
+		n.Answer("b", asks)
+		if got := asks[0].Answer; got.Status != Invalid || got.Reason == "" {
+			t.Errorf("answer to %d checks = %+v, want Invalid with a reason", len(checks), got)
+		}
+	}
+	mine := Check{Request: r}
+	for n.view.Load().table.TargetIndex(mine.Partition) != 0 {
+		mine.Partition++
+	}
+	asks := []Ask{{Op: 99, Checks: []Check{mine}}}
+	n.Answer("b", asks)
+	if got := asks[0].Answer; got.Status != Invalid {
+		t.Errorf("answer to operation 99 = %+v, want Invalid", got)
+	}
+}
+
+// What is given back before it came is not taken any more, and what is given back twice is given once.
+func TestGivenBackBeforeItCame(t *testing.T) {
+	n, _, r := scriptedNode(t, nil)
+	c := Check{Request: r}
+	for n.view.Load().table.TargetIndex(c.Partition) != 0 {
+		c.Partition++
+	}
+	do := func(op Op, hold uint64) AnswerStatus {
+		asks := []Ask{{Op: op, Hold: hold, Checks: []Check{c}}}
+		n.Answer("b", asks)
+		return asks[0].Answer.Status
+	}
+	level := func() int64 {
+		peek := c.Request
+		peek.Cost = 0
+		d, err := n.store.Take(0, int(c.Partition), &peek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Remaining
+	}
+	if do(OpRefund, 1); do(OpTake, 1) != Invalid || level() != 10 {
+		t.Errorf("take after its refund left %d, want it refused and 10 left", level())
+	}
+	do(OpTake, 2)
+	do(OpTake, 3)
+	do(OpRefund, 2)
+	if do(OpRefund, 2); level() != 9 {
+		t.Errorf("two takes and one refund, twice, left %d, want 9", level())
+	}
+}
+
+// A check of a key that is held here allocates nothing.
+func TestCheckHereAllocatesNothing(t *testing.T) {
+	n, _, r := scriptedNode(t, nil)
+	for i := 0; ; i++ {
+		r.Key = fmt.Sprintf("key/%d", i)
+		if place, err := n.Where(r.Key); err == nil && place.Holder == "a" {
+			break
+		}
+	}
+	ctx := context.Background()
+	if got := testing.AllocsPerRun(1000, func() {
+		if _, err := n.Check(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}); got != 0 {
+		t.Errorf("Check of a key held here: %v allocations, want 0", got)
+	}
+}
