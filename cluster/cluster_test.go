@@ -346,3 +346,21 @@ func TestBadRequests(t *testing.T) {
 		}
 	})
 }
+
+// When a node says that it is ready, all others go by the ring that has it in it.
+func TestReadyMeansAllAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clustertest.Start(t, names(5)...)
+		for range 5 {
+			name := fmt.Sprintf("m%d", len(c.Names()))
+			c.Launch(name)
+			<-c.Node(name).Ready()
+			epoch := c.Node(name).Status().Epoch
+			for _, other := range c.Names() {
+				if got := c.Node(other).Status().Epoch; got != epoch {
+					t.Errorf("%s is ready with epoch %s while %s has %s", name, epoch, other, got)
+				}
+			}
+		}
+	})
+}

@@ -37,11 +37,11 @@ const (
 	seekMax = 5 * time.Second
 )
 
-func (n *Node) setJoined() { n.once.joined.Do(func() { close(n.joined) }) }
+func (n *Node) setJoined() { n.found.Do(func() { close(n.joined) }) }
 
-// Join asks the nodes at seeds, gossip addresses, for membership, and returns when one has answered and the node goes
-// by what it said. It blocks until Run has opened the node's ports. Errors wrap ErrNoSeed if none answers, ErrMismatch,
-// ErrNameTaken, or ctx's error.
+// Join asks the nodes at seeds, gossip addresses, for membership, and returns when one has answered and all members that
+// can be reached go by the ring that has this node in it, or some seconds later. It blocks until Run has opened the
+// node's ports. Errors wrap ErrNoSeed if none answers, ErrMismatch, or ctx's error.
 func (n *Node) Join(ctx context.Context, seeds ...string) error {
 	select {
 	case <-n.opened:
@@ -54,25 +54,28 @@ func (n *Node) Join(ctx context.Context, seeds ...string) error {
 	if err := n.join(ctx, g, seeds); err != nil {
 		return err
 	}
-	return n.settled(ctx, g)
+	known := g.Members()
+	if err := n.poll(ctx, func() bool { v := n.view.Load(); return v != nil && v.knows(known) }); err != nil {
+		return err
+	}
+	return n.agree(ctx)
 }
 
-// settled blocks until the node goes by a view with all members that gossip knows now.
-func (n *Node) settled(ctx context.Context, g *gossip.Gossip) error {
-	known := g.Members()
-	tick := time.NewTicker(5 * time.Millisecond)
+// poll calls done every few milliseconds until it says true, or ctx ends.
+func (n *Node) poll(ctx context.Context, done func() bool) error {
+	tick := time.NewTicker(pollTick)
 	defer tick.Stop()
-	for {
-		if v := n.view.Load(); v != nil && v.knows(known) {
-			return nil
-		}
+	for !done() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
 	}
+	return nil
 }
+
+const pollTick = 10 * time.Millisecond
 
 // knows says whether all members are in v.
 func (v *view) knows(members []gossip.Member) bool {

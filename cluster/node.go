@@ -43,9 +43,9 @@ type Node struct {
 	leaving  atomic.Bool
 
 	opened chan struct{} // closed when the ports are open
-	ready  chan struct{} // closed when the node serves
+	ready  chan struct{} // closed when the node serves and the others know
 	joined chan struct{} // closed when a seed has answered, or none has to
-	once   struct{ joined, ready sync.Once }
+	found  sync.Once     // closes joined
 
 	mu      sync.Mutex
 	gossip  *gossip.Gossip     // nil before Run opened it; guarded by mu
@@ -133,6 +133,7 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return n.config.Transport.Serve(ctx, n.hello(), n) })
 	tasks.Go(func() error { return n.watch(ctx, g) })
 	tasks.Go(func() error { return n.seek(ctx, g) })
+	tasks.Go(func() error { return n.announce(ctx) })
 	tasks.Go(func() error { return n.sweep(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
@@ -192,7 +193,8 @@ func (n *Node) Addrs() (gossip, peer string) {
 // Opened returns a channel that is closed when the node's ports are open.
 func (n *Node) Opened() <-chan struct{} { return n.opened }
 
-// Ready returns a channel that is closed when the node has joined, or has nobody to join, and answers checks.
+// Ready returns a channel that is closed when the node has joined, or has nobody to join, and all members that answer go
+// by the same ring. The node answers checks from then on, and from a little earlier.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Close ends Run as a crash would: the others find out by themselves. It does not wait. Leave first for a better one.

@@ -47,7 +47,11 @@ func (n *Node) Status() Status {
 	if v == nil {
 		return s
 	}
-	s.Ready = !n.leaving.Load()
+	select {
+	case <-n.ready:
+		s.Ready = !n.leaving.Load()
+	default:
+	}
 	s.Epoch = fmt.Sprintf("%016x", v.table.Epoch())
 	s.Partitions = v.table.Count(v.self)
 	for i, m := range v.members {

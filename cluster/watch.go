@@ -73,7 +73,6 @@ func (n *Node) follow(members []gossip.Member) error {
 	moved := n.rehold(old, v)
 	n.view.Store(v)
 	n.retire(old, v)
-	n.once.ready.Do(func() { close(n.ready) })
 	n.log.Info("members changed", "members", len(v.members), "moved", moved, "took", time.Since(began))
 	return nil
 }

@@ -59,12 +59,13 @@ func StartWith(t testing.TB, s Setup, names ...string) *Cluster {
 func (c *Cluster) Add(names ...string) {
 	c.t.Helper()
 	for _, name := range names {
-		c.add(name)
+		c.Launch(name)
 	}
 	c.Settle()
 }
 
-func (c *Cluster) add(name string) {
+// Launch starts a node, which joins the others, and returns at once.
+func (c *Cluster) Launch(name string) {
 	c.t.Helper()
 	host := c.Net.Host()
 	gossip := net.JoinHostPort(host, "7946")

@@ -194,15 +194,17 @@ func (c Config) meta(draining bool) meta {
 
 // memberlist returns the configuration of memberlist, without delegates.
 //
-// Compression is off: packets fit as they are, and packing each one costs more than all the rest. The label is not
-// memberlist's, which would only drop what comes from other clusters: then nobody could say what was wrong.
+// Compression is off: packets fit as they are, and packing each one costs more than all the rest. RetransmitMult is 8
+// because with the usual 4 one change in a hundred, in a cluster of five, misses a node until the next PushPull; with 8
+// none in 7,000 did. The label is not memberlist's, which would only drop what comes from other clusters: then nobody
+// could say what was wrong.
 func (c Config) memberlist() *memberlist.Config {
 	m := memberlist.DefaultLANConfig()
 	m.Name = nameOf(c.ID, c.Boot)
 	m.ProbeInterval, m.ProbeTimeout = c.ProbeInterval, c.ProbeTimeout
 	m.GossipInterval, m.PushPullInterval = c.GossipInterval, c.PushPull
 	m.SuspicionMult, m.TCPTimeout = c.SuspicionMult, c.StreamTimeout
-	m.EnableCompression = false
+	m.EnableCompression, m.RetransmitMult = false, 8
 	m.SecretKey = c.SecretKey
 	return m
 }

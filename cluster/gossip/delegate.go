@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -9,7 +10,10 @@ import (
 
 // A delegate is what memberlist calls back, mostly under its lock: it copies what it is told and returns. Some calls come
 // before memberlist.Create has returned and some after Shutdown.
-type delegate struct{ *Gossip }
+type delegate struct {
+	*Gossip
+	wire *wire
+}
 
 // NodeMeta says what this node says of itself.
 func (d delegate) NodeMeta(int) []byte { return d.config.meta(d.draining.Load()).append(nil) }
@@ -31,16 +35,21 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 
 // NotifyMerge says whether this node may be in one cluster with peers: both ask that when one joins by the other.
 func (d delegate) NotifyMerge(peers []*memberlist.Node) error {
+	var worst error
+	var at string
 	for _, n := range peers {
 		if n.State == memberlist.StateDead || n.State == memberlist.StateLeft {
 			continue
 		}
-		if _, err := d.member(n); err != nil {
-			d.refuse(n.Address(), err)
-			return err
+		_, err := d.member(n)
+		if err != nil && (worst == nil || d.wire.trying(n.Address())) { // best is to name the one that was asked
+			worst, at = err, n.Address()
 		}
 	}
-	return nil
+	if worst != nil {
+		d.refuse(at, worst)
+	}
+	return worst
 }
 
 // NotifyJoin notes a node that came alive. This node is the first.
@@ -67,14 +76,14 @@ func (d delegate) member(n *memberlist.Node) (Member, error) {
 	at := n.Address()
 	m, err := parseMeta(n.Meta)
 	if err != nil {
-		return Member{}, &misfit{at, err}
+		return Member{}, fmt.Errorf("%w: %w at %s", ErrMismatch, err, at)
 	}
 	if err := d.config.meta(false).fits(m, at); err != nil {
 		return Member{}, err
 	}
 	id, boot, err := parseName(n.Name)
 	if err != nil {
-		return Member{}, &misfit{at, err}
+		return Member{}, fmt.Errorf("%w: %w at %s", ErrMismatch, err, at)
 	}
 	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining}, nil
 }

@@ -81,8 +81,8 @@ func parseMeta(b []byte) (meta, error) {
 
 // fits says whether a node with metadata o, at an address, and one with m may be in one cluster.
 func (m meta) fits(o meta, at string) error {
-	differ := func(what string, here, there any) error {
-		return fmt.Errorf("%w: %s %#v here, %#v at %s", ErrMismatch, what, here, there, at)
+	differ := func(what, here, there string) error {
+		return fmt.Errorf("%w: %s %q here, %q at %s", ErrMismatch, what, here, there, at)
 	}
 	switch {
 	case m.label != o.label:
