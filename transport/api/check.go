@@ -67,10 +67,10 @@ func validCost(at place, cost int64) error {
 	return nil
 }
 
-// validBurst says what is wrong with a cost that is more than l ever admits at once.
+// validBurst says what is wrong with a cost that no bucket of l ever holds.
 func validBurst(at place, cost int64, l limitText) error {
-	if most := l.limit.Burst + l.limit.Queue; cost > most {
-		return fmt.Errorf("%w: %s is %d; want at most %d, which is all that limit %q ever admits at once", bucket.ErrCost, at.of("cost"), cost, most, l.text)
+	if cost > l.limit.Burst {
+		return fmt.Errorf("%w: %s is %d; want at most %d, the burst of limit %q", bucket.ErrCost, at.of("cost"), cost, l.limit.Burst, l.text)
 	}
 	return nil
 }

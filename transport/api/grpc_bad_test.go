@@ -59,7 +59,7 @@ func TestGRPCErrors(t *testing.T) {
 			if status.Code(all) != codes.InvalidArgument || !strings.Contains(all.Error(), "checks[1].") {
 				t.Errorf("CheckAll(_, %.200v): %v, want InvalidArgument about checks[1]", m, all)
 			}
-			fmt.Fprintf(&b, "%.200s\n\t%s\n", strings.ReplaceAll(fmt.Sprint(m), "  ", " "), status.Convert(err).Message())
+			fmt.Fprintf(&b, "%.200s\n\t%s\n", strings.ReplaceAll(fmt.Sprint(m), "  ", " "), ours(status.Convert(err).Message()))
 		}
 		if got := f.requests(); len(got) != 0 {
 			t.Errorf("the limiter was asked %v, want nothing", got)

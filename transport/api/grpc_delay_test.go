@@ -24,7 +24,7 @@ func TestGRPCDelay(t *testing.T) {
 			took     time.Duration
 			left     time.Duration
 		}{
-			{cost: 1},
+			{cost: 6},
 			{cost: 1, took: time.Second},
 			{cost: 2, deadline: time.Second, left: 2 * time.Second},          // turn at 3 s, now is 1 s
 			{cost: 1, deadline: time.Minute, took: 3 * time.Second},          // turn at 4 s
@@ -36,20 +36,24 @@ func TestGRPCDelay(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, c.deadline)
 			}
 			start := time.Now()
-			got, err := client.Check(ctx, &pb.CheckRequest{Key: "k", Limit: "1/s burst 1 queue 50", Cost: proto.Int64(c.cost)})
+			got, err := client.Check(ctx, &pb.CheckRequest{Key: "k", Limit: "1/s burst 6 queue 50", Cost: proto.Int64(c.cost)})
 			cancel()
 			if took := time.Since(start); err != nil || !got.GetAllowed() || took != c.took || time.Duration(got.GetDelayNs()) != c.left {
 				t.Errorf("check %d: %v, %v after %v, want allowed after %v with %v left", i, got, err, took, c.took, c.left)
 			}
 		}
+		ask := &pb.CheckAllRequest{Checks: []*pb.CheckRequest{
+			{Key: "x", Limit: "1/s burst 2 queue 50", Cost: proto.Int64(2)},
+			{Key: "y", Limit: "1/s burst 3 queue 50", Cost: proto.Int64(3)},
+			{Key: "z", Limit: "2/s"},
+		}}
+		if _, err := client.CheckAll(t.Context(), ask); err != nil {
+			t.Fatal(err)
+		}
 		start := time.Now()
-		all, err := client.CheckAll(t.Context(), &pb.CheckAllRequest{Checks: []*pb.CheckRequest{
-			{Key: "x", Limit: "1/s burst 1 queue 50", Cost: proto.Int64(2)},
-			{Key: "y", Limit: "1/s burst 1 queue 50", Cost: proto.Int64(3)},
-			{Key: "z", Limit: "1/s"},
-		}})
-		if took := time.Since(start); err != nil || !all.GetAllowed() || took != 2*time.Second || all.GetDelayNs() != 0 || all.GetChecks()[1].GetDelayNs() != 0 {
-			t.Errorf("CheckAll: %v, %v after %v, want allowed after the longest delay, 2s", all, err, took)
+		all, err := client.CheckAll(t.Context(), ask)
+		if took := time.Since(start); err != nil || !all.GetAllowed() || took != 3*time.Second || all.GetDelayNs() != 0 || all.GetChecks()[1].GetDelayNs() != 0 {
+			t.Errorf("CheckAll: %v, %v after %v, want allowed after the longest delay, 3s", all, err, took)
 		}
 	})
 }
@@ -62,7 +66,11 @@ func TestGRPCShutdown(t *testing.T) {
 		client := pb.NewNoriaClient(conn)
 		held := make(chan *pb.CheckResponse, 1)
 		go func() {
-			got, err := client.Check(t.Context(), &pb.CheckRequest{Key: "k", Limit: "1/s burst 1 queue 50", Cost: proto.Int64(11)})
+			m := &pb.CheckRequest{Key: "k", Limit: "1/s burst 10 queue 50", Cost: proto.Int64(10)}
+			if _, err := client.Check(t.Context(), m); err != nil {
+				t.Error(err)
+			}
+			got, err := client.Check(t.Context(), m) // its turn is in 10 s
 			if err != nil {
 				t.Error(err)
 			}

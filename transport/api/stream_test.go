@@ -98,13 +98,16 @@ func TestStreamDelay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
 		const n = 2 * MaxChecks
-		for i := range n + 1 {
-			m := &pb.CheckRequest{Key: fmt.Sprint(i), Limit: "1/s burst 1 queue 50", Cost: proto.Int64(6)} // its turn is in 5 s
-			if i == n {
-				m.Cost = nil
+		const limit = "1/s burst 5 queue 50"
+		for i := range n {
+			if _, err := f.Check(t.Context(), bucket.Request{Key: fmt.Sprint(i), Limit: limitOf(t, limit), Cost: 5}); err != nil {
+				t.Fatal(err)
 			}
+		}
+		start := time.Now()
+		for i := range n + 1 { // the turn of all but the last is in 5 s
+			m := &pb.CheckRequest{Key: fmt.Sprint(i), Limit: limit, Cost: proto.Int64(5)}
 			if err := stream.Send(&pb.StreamChecksRequest{Sequence: uint64(i), Checks: []*pb.CheckRequest{m}}); err != nil {
 				t.Fatal(err)
 			}

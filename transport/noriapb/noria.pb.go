@@ -310,7 +310,7 @@ type CheckRequest struct {
 	Limit string `protobuf:"bytes,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// The limit as numbers.
 	LimitSpec *LimitSpec `protobuf:"bytes,3,opt,name=limit_spec,json=limitSpec,proto3" json:"limit_spec,omitempty"`
-	// Tokens asked for: 0 to 1e9, 1 if absent. 0 takes nothing and tells the level.
+	// Tokens asked for: 0 to the burst of the limit, 1 if absent. 0 takes nothing and tells the level.
 	Cost *int64 `protobuf:"varint,4,opt,name=cost,proto3,oneof" json:"cost,omitempty"`
 	// Makes the request idempotent: a second one with the same id and key is answered as the first and charges nothing. At
 	// most 64 bytes; empty for none.
