@@ -15,6 +15,9 @@ type State struct {
 	Left time.Duration
 }
 
+// has says whether there is a partition part.
+func (s *Store) has(part int) bool { return uint(part) < uint(len(s.parts)) }
+
 // Hold makes s decide on partition part from now on, after Import if there was something to bring.
 func (s *Store) Hold(part int) { s.setFrozen(part, false) }
 
@@ -22,6 +25,9 @@ func (s *Store) Hold(part int) { s.setFrozen(part, false) }
 func (s *Store) Freeze(part int) { s.setFrozen(part, true) }
 
 func (s *Store) setFrozen(part int, frozen bool) {
+	if !s.has(part) {
+		return
+	}
 	p := &s.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,6 +36,9 @@ func (s *Store) setFrozen(part int, frozen bool) {
 
 // Held says whether s decides on partition part.
 func (s *Store) Held(part int) bool {
+	if !s.has(part) {
+		return false
+	}
 	p := &s.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,11 +47,17 @@ func (s *Store) Held(part int) bool {
 
 // Drop forgets all buckets of partition part and returns how many there were.
 func (s *Store) Drop(part int) int {
+	if !s.has(part) {
+		return 0
+	}
 	p := &s.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	dropped := 0
-	p.rebuild(func(*slot) bool { return false }, func(sl *slot) { s.plans.release(sl.plan, 1); dropped++ })
+	p.rebuild(
+		func(*slot) bool { return false },
+		func(sl *slot) { s.drained(sl); s.plans.release(sl.plan); dropped++ },
+	)
 	s.keys.Add(-int64(dropped))
 	return dropped
 }
@@ -50,6 +65,9 @@ func (s *Store) Drop(part int) int {
 // Export returns the buckets of partition part that are not full. Checks on other partitions go on meanwhile; those on
 // this one wait.
 func (s *Store) Export(now Instant, part int) []State {
+	if !s.has(part) {
+		return nil
+	}
 	p := &s.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,26 +78,28 @@ func (s *Store) Export(now Instant, part int) []State {
 			continue
 		}
 		plan := s.plans.at(sl.plan)
-		if _, debt := sl.bucket.missing(now, plan); debt > 0 {
-			states = append(states, State{Key: cloned(p.keyOf(sl)), Limit: plan.limit, Debt: debt, Left: plan.left(now, sl.bucket.at)})
+		if debt, _ := sl.bucket.missing(now, plan); debt > 0 {
+			states = append(states, State{Key: cloned(p.keyOf(sl)), Limit: plan.limit, Debt: debt, Left: plan.left(now, sl.bucket)})
 		}
 	}
 	return states
 }
 
-// left returns the time until the window name ends, 0 without windows.
-func (p *Plan) left(now Instant, name int64) time.Duration {
+// left returns the time until the window of b ends, 0 without windows.
+func (p *Plan) left(now Instant, b Bucket) time.Duration {
 	if p.opens == nil {
 		return 0
 	}
-	_, end := p.opens(time.Unix(0, name))
-	return time.Duration(end.UnixNano() - p.epoch.Load() - int64(now))
+	return p.named(p.window(now), b.at).end.Sub(now)
 }
 
-// Import merges states into partition part: a key that has a bucket already owes the larger of both debts under its own
-// limit. It returns the first error: a state that breaks a rule, or ErrFull; the others are imported all the same. The
-// partition may be frozen.
+// Import merges states into partition part: a key that has a bucket already owes the larger of both debts, under the
+// limit of its state. It returns the first error: one that wraps ErrKey or ErrLimit for a state that breaks a rule, ErrFull,
+// or ErrMoved if there is no such partition; the others are imported all the same. The partition may be frozen.
 func (s *Store) Import(now Instant, part int, states []State) error {
+	if !s.has(part) {
+		return ErrMoved
+	}
 	var first error
 	for i := range states {
 		if err := s.importOne(now, part, &states[i]); err != nil && first == nil {
@@ -90,57 +110,60 @@ func (s *Store) Import(now Instant, part int, states []State) error {
 }
 
 func (s *Store) importOne(now Instant, part int, st *State) error {
-	r := Request{Key: st.Key, Limit: st.Limit}
-	items := [1]Item{{Partition: part, Request: &r}}
-	g := group{s: s, now: now, items: items[:]}
-	defer g.release()
-	if err := g.prepare(); err != nil {
+	if err := CheckKey(st.Key); err != nil {
 		return err
 	}
-	for !g.merge(st) {
+	plan, err := s.plans.hold(st.Limit)
+	if err != nil {
+		return err
+	}
+	defer s.plans.release(plan)
+	for !s.merge(now, part, plan, st) {
 		if !s.evict(now) {
-			return ErrFull
+			return s.full()
 		}
 	}
 	return nil
 }
 
-// merge merges st into the bucket of the group's one item, and says whether there was room.
-func (g *group) merge(st *State) bool {
-	p := &g.s.parts[g.parts[0]]
+// merge merges st into the bucket of its key, and says whether there was room.
+func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
+	tag := s.tag(st.Key)
+	p := &s.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	plan := g.s.plans.at(g.items[0].plan)
-	w := g.bucket(0)
-	w.bucket.Merge(g.now, plan, plan.arrived(g.now, st))
-	added := int64(0)
-	if w.slot < 0 && w.bucket.debt != 0 {
-		added = 1
-	}
-	if added > 0 && g.s.keys.Add(added) > g.s.maxKeys {
-		g.s.keys.Add(-added)
+	plan := s.plans.at(number)
+	b, slot := s.read(now, p, tag, st.Key, number)
+	b.Merge(plan, plan.arrived(now, st))
+	if slot < 0 && b.debt > 0 && !s.reserve(1) {
 		return false
 	}
-	g.write(&w)
+	s.write(p, tag, st.Key, number, b)
 	return true
 }
 
-// arrived returns the bucket that st tells of, received at now. The debt of a window counts in the one of this node's
-// windows whose end is nearest to the one the sender spoke of.
+// arrived returns the bucket that st tells of, received at now.
 func (p *Plan) arrived(now Instant, st *State) Bucket {
-	debt := min(max(st.Debt, 0), maxDebt)
-	if p.opens == nil {
-		_, up := p.ticks(now)
-		return Bucket{debt: debt, at: up}
-	}
-	w := p.window(now)
-	end := now + Instant(min(max(st.Left, -time.Duration(1<<61)), time.Duration(1<<61)))
-	length := w.end - w.begin
+	b, debt := Bucket{}, min(max(st.Debt, 0), maxDebt)
 	switch {
-	case end < w.begin+length/2: // it has ended
+	case debt == 0:
+	case p.opens == nil:
+		b.charge(now, p, 0, p.floor(now), debt)
+	default:
+		b = p.arrivedIn(p.window(now), now, st.Left, debt)
+	}
+	return b
+}
+
+// arrivedIn returns a bucket with the debt of a window that ends in left on the sender's clock: in the one of this node's
+// windows that ends nearest to that, w, the one before or the one after.
+func (p *Plan) arrivedIn(w *span, now Instant, left time.Duration, debt int64) Bucket {
+	half := w.end.Sub(w.begin) / 2
+	switch early := w.end.Sub(now) - max(left, 0); {
+	case early > half: // it has ended
 		return Bucket{}
-	case end > w.end+length/2: // our clock is behind: the window has not begun here
-		return Bucket{debt: debt, at: p.window(w.end).name}
+	case early < -half: // our clock is behind: it has not begun here
+		w = p.window(w.end)
 	}
 	return Bucket{debt: debt, at: w.name}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // maxDebt is the most units a bucket owes; charges beyond it are dropped. Validate keeps a drained bucket with a full
-// queue at half of it or less.
+// queue, and what a tick pays back, at half of it or less, so that sums of two of them never overflow.
 const maxDebt = 1 << 62
 
 // A Plan is a Limit with its arithmetic worked out. The package comment says what n, p and tick are. A Plan is safe for
@@ -29,13 +29,6 @@ type Plan struct {
 	open  atomic.Pointer[span]                   // the window last asked for
 
 	refs atomic.Int64 // of a Store's slots and calls under way
-}
-
-// A span is one window: from begin until end on the node's clock. Its name is where it starts in wall time, in ns since
-// the Unix epoch, and so the same for all nodes and whatever happens to the clock.
-type span struct {
-	name       int64
-	begin, end Instant
 }
 
 // NewPlan works out l, which it returns an error of Validate for if it is not valid. epoch is the wall time of Instant
@@ -70,20 +63,6 @@ func (p *Plan) SetEpoch(epoch time.Time) {
 	p.open.Store(nil)
 }
 
-// window returns the window that now is in.
-func (p *Plan) window(now Instant) *span {
-	if s := p.open.Load(); s != nil && s.begin <= now && now < s.end {
-		return s
-	}
-	epoch := p.epoch.Load()
-	start, end := p.opens(time.Unix(0, epoch+int64(now)))
-	s := &span{name: start.UnixNano(), begin: Instant(start.UnixNano() - epoch), end: Instant(end.UnixNano() - epoch)}
-	if p.epoch.Load() == epoch {
-		p.open.Store(s)
-	}
-	return s
-}
-
 // cost returns tokens in units, at most maxDebt.
 func (p *Plan) cost(tokens int64) int64 {
 	hi, lo := bits.Mul64(uint64(tokens), uint64(p.p))
@@ -93,22 +72,29 @@ func (p *Plan) cost(tokens int64) int64 {
 	return int64(lo)
 }
 
-// ticks returns now in whole ticks, rounded down and up.
-func (p *Plan) ticks(now Instant) (down, up int64) {
+// roundUp returns units in tokens, rounded up.
+func (p *Plan) roundUp(units int64) uint64 { return (uint64(units) + uint64(p.p) - 1) / uint64(p.p) }
+
+// floor returns the last tick that has begun at now.
+func (p *Plan) floor(now Instant) int64 {
 	if p.tick == 1 {
-		return int64(now), int64(now)
+		return int64(now)
 	}
-	down = int64(now) / p.tick
-	up = down
-	if down*p.tick < int64(now) {
-		up++
-	}
-	return down, up
+	return int64(now) / p.tick
 }
 
-// after returns how long after now units owed at the tick down are paid back, rounded up; Never if they never are or
-// that takes longer than a Duration holds.
-func (p *Plan) after(now Instant, down, units int64) time.Duration {
+// ceil returns the first tick that begins at now or later.
+func (p *Plan) ceil(now Instant) int64 {
+	tick := p.floor(now)
+	if tick*p.tick < int64(now) {
+		tick++
+	}
+	return tick
+}
+
+// after returns how long after now units owed at the tick at are paid back, rounded up; Never if they never are or that
+// takes longer than a Duration holds.
+func (p *Plan) after(now Instant, at, units int64) time.Duration {
 	if units <= 0 {
 		return 0
 	}
@@ -119,14 +105,18 @@ func (p *Plan) after(now Instant, down, units int64) time.Duration {
 	if p.n != 1 {
 		ticks = (units-1)/p.n + 1
 	}
-	if p.tick == 1 {
-		return time.Duration(ticks) + time.Duration(down-int64(now))
+	if p.tick != 1 {
+		hi, ns := bits.Mul64(uint64(ticks), uint64(p.tick))
+		if hi != 0 || ns > math.MaxInt64 {
+			return Never
+		}
+		ticks = int64(ns)
 	}
-	hi, ns := bits.Mul64(uint64(ticks), uint64(p.tick))
-	if hi != 0 || ns > math.MaxInt64-uint64(p.tick) {
+	after := time.Duration(ticks) + time.Duration(at*p.tick-int64(now))
+	if after < 0 {
 		return Never
 	}
-	return time.Duration(ns) + time.Duration(down*p.tick-int64(now))
+	return after
 }
 
 // tokens returns the whole tokens left by a debt.

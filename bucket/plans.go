@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,52 +17,67 @@ type plans struct {
 	table [maxPlans]atomic.Pointer[Plan]
 
 	mu    sync.RWMutex
-	of    map[Limit]uint32 // guarded by mu
-	next  uint32           // numbers from here on were never given; guarded by mu
-	free  []uint32         // numbers to give again; guarded by mu
+	of    map[Limit]uint16 // guarded by mu
+	next  int              // numbers from here on were never given; guarded by mu
+	free  []uint16         // numbers to give again; guarded by mu
 	epoch time.Time        // guarded by mu
+
+	idle atomic.Bool // some limit may be without a reference
 }
 
-// at returns the plan with number i, which a slot or the caller holds a reference to.
-func (ps *plans) at(i uint32) *Plan { return ps.table[i].Load() }
+func (ps *plans) init(epoch time.Time) {
+	ps.of, ps.epoch = make(map[Limit]uint16), epoch
+}
 
-// hold returns the number of l and takes a reference to it.
-func (ps *plans) hold(l Limit) (uint32, error) {
+// at returns the plan with number i, to which a slot or the caller holds a reference.
+func (ps *plans) at(i uint16) *Plan { return ps.table[i].Load() }
+
+// hold returns the number of l and takes a reference to it. It fails as NewPlan does, and with ErrFull. Nobody waits
+// while NewPlan reads a time zone from a file.
+func (ps *plans) hold(l Limit) (uint16, error) {
+	if i, ok := ps.known(l); ok {
+		return i, nil
+	}
+	l.Zone = strings.Clone(l.Zone)
+	plan, err := NewPlan(l, time.Unix(0, 0))
+	if err != nil {
+		return 0, err
+	}
+	return ps.add(plan)
+}
+
+// known is hold for limits that have a number.
+func (ps *plans) known(l Limit) (uint16, bool) {
 	ps.mu.RLock()
+	defer ps.mu.RUnlock()
 	i, ok := ps.of[l]
 	if ok {
 		ps.at(i).refs.Add(1)
 	}
-	ps.mu.RUnlock()
-	if ok {
-		return i, nil
-	}
-	return ps.make(l)
+	return i, ok
 }
 
-func (ps *plans) make(l Limit) (uint32, error) {
+// add is hold for a new plan.
+func (ps *plans) add(plan *Plan) (uint16, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if i, ok := ps.of[l]; ok {
+	if i, ok := ps.of[plan.limit]; ok {
 		ps.at(i).refs.Add(1)
 		return i, nil
-	}
-	plan, err := NewPlan(l, ps.epoch)
-	if err != nil {
-		return 0, err
 	}
 	i, ok := ps.number()
 	if !ok {
 		return 0, fmt.Errorf("%w: %d different limits are in use", ErrFull, maxPlans)
 	}
+	plan.SetEpoch(ps.epoch)
 	plan.refs.Store(1)
 	ps.table[i].Store(plan)
-	ps.of[l] = i
+	ps.of[plan.limit] = i
 	return i, nil
 }
 
 // number returns a number that is not in use.
-func (ps *plans) number() (uint32, bool) {
+func (ps *plans) number() (uint16, bool) {
 	if len(ps.free) == 0 && ps.next == maxPlans {
 		ps.collect()
 	}
@@ -72,13 +88,16 @@ func (ps *plans) number() (uint32, bool) {
 	}
 	if ps.next < maxPlans {
 		ps.next++
-		return ps.next - 1, true
+		return uint16(ps.next - 1), true
 	}
 	return 0, false
 }
 
 // collect frees the numbers of limits without a reference.
 func (ps *plans) collect() {
+	if !ps.idle.Swap(false) {
+		return
+	}
 	for l, i := range ps.of {
 		if ps.at(i).refs.Load() == 0 {
 			delete(ps.of, l)
@@ -87,8 +106,12 @@ func (ps *plans) collect() {
 	}
 }
 
-// release gives n references to number i back.
-func (ps *plans) release(i uint32, n int64) { ps.at(i).refs.Add(-n) }
+// release gives a reference to number i back.
+func (ps *plans) release(i uint16) {
+	if ps.at(i).refs.Add(-1) == 0 {
+		ps.idle.Store(true)
+	}
+}
 
 // setEpoch tells all plans, and those to come, what the wall time of Instant 0 is.
 func (ps *plans) setEpoch(epoch time.Time) {

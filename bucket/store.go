@@ -10,7 +10,7 @@ import (
 
 // StoreConfig is what a Store is made of. The zero value is ready to use.
 type StoreConfig struct {
-	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. Each costs 80 bytes when it is empty; more make
+	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. Each costs 72 bytes when it is empty; more make
 	// a handoff finer and waiting for a lock rarer.
 	Partitions int
 
@@ -33,10 +33,12 @@ type StoreConfig struct {
 type Store struct {
 	seed  maphash.Seed
 	parts []partition
+	seen  []Instant // of each part, when a full bucket was last dropped; guarded by the part's mu
 	plans plans
 	ids   memory
 	top   topKeys
 
+	reliefs reliefs
 	maxKeys int64
 	keys    atomic.Int64
 	cursor  atomic.Uint64 // where the last eviction stopped looking
@@ -72,8 +74,12 @@ func NewStore(c StoreConfig) (*Store, error) {
 	case c.IDAge < 0:
 		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
 	}
-	s := &Store{seed: maphash.MakeSeed(), parts: make([]partition, c.Partitions), maxKeys: int64(c.MaxKeys)}
-	s.plans.of, s.plans.epoch = make(map[Limit]uint32), c.Epoch
+	s := &Store{
+		seed:  maphash.MakeSeed(),
+		parts: make([]partition, c.Partitions), seen: make([]Instant, c.Partitions),
+		maxKeys: int64(c.MaxKeys),
+	}
+	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
 	s.top.init()
 	return s, nil
@@ -86,13 +92,16 @@ func (s *Store) SetEpoch(epoch time.Time) { s.plans.setEpoch(epoch) }
 // ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say, ErrMoved if the partition is not held here, and ErrFull
 // if there is no room for one more key; then nothing was taken. It does not keep the strings of r.
 func (s *Store) Take(now Instant, part int, r *Request) (Decision, error) {
-	tag := tagOf(maphash.String(s.seed, r.Key))
+	if !s.has(part) {
+		return Decision{}, ErrMoved
+	}
+	tag := s.tag(r.Key)
 	p := &s.parts[part]
 	p.mu.Lock()
 	if i := p.find(tag, r.Key); i >= 0 && r.ID == "" && !p.frozen {
 		b := &p.slots[i]
 		plan := s.plans.at(b.plan)
-		if plan.limit == r.Limit && uint64(r.Cost) <= uint64(r.Limit.Burst+r.Limit.Queue) {
+		if plan.limit == r.Limit && uint64(r.Cost) <= uint64(r.Limit.Burst) {
 			d := b.bucket.Take(now, plan, r.Cost)
 			weight := p.sample()
 			p.mu.Unlock()
@@ -103,12 +112,12 @@ func (s *Store) Take(now Instant, part int, r *Request) (Decision, error) {
 		}
 	}
 	p.mu.Unlock()
-	return s.takeNew(now, part, r)
+	return s.takeNew(now, part, *r) // a copy, so that the caller's stays on its stack
 }
 
 // takeNew is Take for what the path above does not know yet: a new key, another limit, a request id, a bad request.
-func (s *Store) takeNew(now Instant, part int, r *Request) (Decision, error) {
-	items := [1]Item{{Partition: part, Request: r}}
+func (s *Store) takeNew(now Instant, part int, r Request) (Decision, error) {
+	items := [1]Item{{Partition: part, Request: &r}}
 	if _, err := s.TakeAll(now, items[:], false); err != nil {
 		return Decision{}, err
 	}
@@ -125,14 +134,10 @@ func (r *Request) Check() error {
 
 // check is Check for a request whose limit is known to be valid.
 func (r *Request) check() error {
-	most := r.Limit.Burst + r.Limit.Queue
+	if err := CheckKey(r.Key); err != nil {
+		return err
+	}
 	switch {
-	case r.Key == "":
-		return fmt.Errorf("%w: empty, want 1 to %d bytes", ErrKey, MaxKey)
-	case len(r.Key) > MaxKey:
-		return fmt.Errorf("%w: %d bytes, want 1 to %d", ErrKey, len(r.Key), MaxKey)
-	case !utf8.ValidString(r.Key):
-		return fmt.Errorf("%w: not UTF-8", ErrKey)
 	case len(r.ID) > MaxID:
 		return fmt.Errorf("%w: %d bytes, want at most %d", ErrID, len(r.ID), MaxID)
 	case !utf8.ValidString(r.ID):
@@ -141,9 +146,7 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: %d, want 0 or more", ErrCost, r.Cost)
 	case r.Cost > MaxCost:
 		return fmt.Errorf("%w: %d, want at most %d", ErrCost, r.Cost, MaxCost)
-	case r.Cost > most && r.Limit.Queue > 0:
-		return fmt.Errorf("%w: %d can never succeed: limit %q has a burst of %d and a queue of %d", ErrCost, r.Cost, r.Limit, r.Limit.Burst, r.Limit.Queue)
-	case r.Cost > most:
+	case r.Cost > r.Limit.Burst:
 		return fmt.Errorf("%w: %d can never succeed: limit %q has a burst of %d", ErrCost, r.Cost, r.Limit, r.Limit.Burst)
 	}
 	return nil
@@ -152,22 +155,25 @@ func (r *Request) check() error {
 // Reset forgets the bucket of key in partition part: it is full again. It returns ErrMoved if the partition is not held
 // here.
 func (s *Store) Reset(part int, key string) error {
-	tag := tagOf(maphash.String(s.seed, key))
+	if !s.has(part) {
+		return ErrMoved
+	}
 	p := &s.parts[part]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.frozen {
 		return ErrMoved
 	}
-	if i := p.find(tag, key); i >= 0 {
+	if i := p.find(s.tag(key), key); i >= 0 {
 		s.drop(p, i)
 	}
 	return nil
 }
 
-// drop removes the bucket in slot i of p, which the caller has locked.
+// drop forgets the bucket in slot i of p, which the caller has locked.
 func (s *Store) drop(p *partition, i int) {
-	s.plans.release(p.slots[i].plan, 1)
+	s.drained(&p.slots[i])
+	s.plans.release(p.slots[i].plan)
 	p.remove(i)
 	s.keys.Add(-1)
 }

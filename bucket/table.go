@@ -8,24 +8,23 @@ import (
 
 // A partition is the buckets of one part of the key space: an open-addressing table with linear probing whose slots hold
 // no pointers, so the collector never looks into it, and an arena with the bytes of the keys. One partition is 1/16,384
-// of a node's keys, so whatever takes time that grows with the table takes little, and stops nobody else.
+// of a node's keys, so whatever takes time that grows with the table takes little, and stops nobody else. It fills one
+// cache line.
 type partition struct {
 	mu     sync.Mutex
-	slots  []slot // a power of two, or one and a half, of them; guarded by mu, like all that follows
+	slots  []slot // as many as tableSize says; guarded by mu, like all that follows
 	arena  []byte // keys, one behind the other
 	used   uint32 // slots in use
 	takes  uint16 // wraps; tells which takes are sampled for the top keys
 	frozen bool   // its buckets are moving, or elsewhere
-	given  uint64 // tokens given back so far, rounded up; wraps
 }
 
 // A slot is half a cache line. A tag of 0 means that it is free.
 type slot struct {
 	tag    uint32 // of the key's hash
-	key    uint32 // offset of the key in the arena
-	plan   uint32 // index into Store.plans
+	plan   uint16 // its number in Store.plans
 	length uint16 // of the key
-	_      uint16
+	key    uint64 // where the key is in the arena
 	bucket Bucket
 }
 
@@ -71,14 +70,17 @@ func (p *partition) keyOf(s *slot) string { return view(p.arena[s.key:][:s.lengt
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // add makes a slot for key, which has none. The caller holds a reference to the plan for it.
-func (p *partition) add(tag uint32, key string, plan uint32) *slot {
+func (p *partition) add(tag uint32, key string, plan uint16) *slot {
+	if len(p.arena)+len(key) > cap(p.arena) && p.live() < len(p.arena)/2 {
+		p.rebuild(func(*slot) bool { return true }, nil)
+	}
 	if (int(p.used)+1)*8 > len(p.slots)*7 {
 		p.resize(int(p.used) + 1)
 	}
-	offset := uint32(len(p.arena))
+	at := uint64(len(p.arena))
 	p.arena = append(p.arena, key...)
 	s := p.free(tag)
-	*s = slot{tag: tag, key: offset, plan: plan, length: uint16(len(key))}
+	*s = slot{tag: tag, plan: plan, length: uint16(len(key)), key: at}
 	p.used++
 	return s
 }
@@ -166,7 +168,7 @@ func (p *partition) rebuild(keep func(*slot) bool, drop func(*slot)) {
 	for i := range old {
 		if s := old[i]; s.tag != 0 {
 			key := arena[s.key:][:s.length]
-			s.key = uint32(len(p.arena))
+			s.key = uint64(len(p.arena))
 			p.arena = append(p.arena, key...)
 			*p.free(s.tag) = s
 		}

@@ -3,7 +3,6 @@ package bucket
 import (
 	"fmt"
 	"hash/maphash"
-	"math/big"
 	"slices"
 )
 
@@ -13,25 +12,19 @@ type Item struct {
 	Request   *Request
 	Decision  Decision // is set by TakeAll
 
-	tag  uint32
-	plan uint32 // referenced while TakeAll runs
-	work int    // index into the group's buckets
-}
-
-// A Hold is what TakeAll took for one item, for Store.Refund. It is good for one refund.
-type Hold struct {
-	part    int
-	key, id string
-	plan    *Plan
-	receipt Receipt
-	given   uint64 // partition.given at the time
+	tag     uint32
+	plan    uint16  // referenced while TakeAll runs
+	work    int     // index into the group's buckets
+	receipt Receipt // of what was taken
 }
 
 // TakeAll decides on items, 1 or more, together: it takes all their costs or none, and nobody sees it half done. If one
 // is denied, the Decisions of the others say what they would have been. It returns the errors of Take, and ErrConflict if
 // items ask for one key under two limits. With hold it returns what Refund needs to give everything back.
 func (s *Store) TakeAll(now Instant, items []Item, hold bool) ([]Hold, error) {
-	g := group{s: s, now: now, items: items, hold: hold}
+	var parts [4]int // most groups fit, and then cost no allocation
+	var works [4]work
+	g := group{s: s, now: now, items: items, parts: parts[:0], work: works[:0], hold: hold}
 	defer g.release()
 	if err := g.prepare(); err != nil {
 		return nil, err
@@ -42,7 +35,7 @@ func (s *Store) TakeAll(now Instant, items []Item, hold bool) ([]Hold, error) {
 			return g.holds, err
 		}
 		if !s.evict(now) {
-			return nil, fmt.Errorf("%w: no room for a new key, MaxKeys is %d", ErrFull, s.maxKeys)
+			return nil, s.full()
 		}
 	}
 }
@@ -61,24 +54,28 @@ type group struct {
 
 // work is a bucket that the group works on: a copy, until all items are allowed.
 type work struct {
-	item   int // the first that names the key
-	slot   int // -1 if the key has none
+	item   int    // the first that names the key
+	slot   int    // -1 if the key has none
+	before Bucket // under the item's limit
 	bucket Bucket
+	asked  bool // some item asks for tokens
 }
 
 func (g *group) prepare() error {
-	g.parts = make([]int, 0, len(g.items))
 	for i := range g.items {
 		it := &g.items[i]
+		if !g.s.has(it.Partition) {
+			return ErrMoved
+		}
 		plan, err := g.s.plans.hold(it.Request.Limit)
 		if err != nil {
 			return err
 		}
-		it.plan, g.held = plan, i+1
+		it.plan, it.receipt, g.held = plan, Receipt{}, i+1
 		if err := it.Request.check(); err != nil {
 			return err
 		}
-		it.tag = tagOf(maphash.String(g.s.seed, it.Request.Key))
+		it.tag = g.s.tag(it.Request.Key)
 		g.parts = append(g.parts, it.Partition)
 	}
 	slices.Sort(g.parts)
@@ -86,32 +83,40 @@ func (g *group) prepare() error {
 	return nil
 }
 
+// tag returns what a slot remembers of key's hash.
+func (s *Store) tag(key string) uint32 { return tagOf(maphash.String(s.seed, key)) }
+
 // release gives back the references that prepare took.
 func (g *group) release() {
 	for i := range g.items[:g.held] {
-		g.s.plans.release(g.items[i].plan, 1)
+		g.s.plans.release(g.items[i].plan)
 	}
 }
 
 // try decides with all partitions locked. It is not done if there is no room for the keys that it would add.
 func (g *group) try() (done bool, err error) {
 	for _, part := range g.parts {
-		p := &g.s.parts[part]
-		p.mu.Lock()
-		defer p.mu.Unlock()
+		g.s.parts[part].mu.Lock()
 	}
+	defer func() {
+		for _, part := range g.parts {
+			g.s.parts[part].mu.Unlock()
+		}
+	}()
 	for _, part := range g.parts {
 		if g.s.parts[part].frozen {
 			return false, ErrMoved
 		}
+		g.now = max(g.now, g.s.seen[part])
 	}
 	if err := g.load(); err != nil {
 		return false, err
 	}
 	if !g.decide() {
+		g.convert()
 		return true, nil
 	}
-	return g.commit(), nil
+	return g.commit()
 }
 
 // load copies the buckets that the items name.
@@ -119,168 +124,123 @@ func (g *group) load() error {
 	g.work = g.work[:0]
 	for i := range g.items {
 		it := &g.items[i]
-		it.work = -1
-		for w := range g.work {
-			first := &g.items[g.work[w].item]
-			if first.tag == it.tag && first.Partition == it.Partition && first.Request.Key == it.Request.Key {
-				if first.plan != it.plan {
-					return fmt.Errorf("%w: key %q under limits %q and %q", ErrConflict, it.Request.Key, first.Request.Limit, it.Request.Limit)
-				}
-				it.work = w
-			}
+		it.work = g.find(i)
+		if it.work == len(g.work) {
+			b, slot := g.s.read(g.now, &g.s.parts[it.Partition], it.tag, it.Request.Key, it.plan)
+			g.work = append(g.work, work{item: i, slot: slot, before: b, bucket: b})
 		}
-		if it.work >= 0 {
-			continue
+		w := &g.work[it.work]
+		if first := &g.items[w.item]; first.plan != it.plan {
+			return fmt.Errorf("%w: key %q under limits %q and %q", ErrConflict, it.Request.Key, first.Request.Limit, it.Request.Limit)
 		}
-		it.work = len(g.work)
-		g.work = append(g.work, g.bucket(i))
+		w.asked = w.asked || it.Request.Cost > 0
 	}
 	return nil
 }
 
-// bucket returns the bucket of item i, owing under the item's limit what it owes under its own.
-func (g *group) bucket(i int) work {
+// find returns the index of the work on item i's key, or of the next one if there is none.
+func (g *group) find(i int) int {
 	it := &g.items[i]
-	p := &g.s.parts[it.Partition]
-	w := work{item: i, slot: p.find(it.tag, it.Request.Key)}
-	if w.slot < 0 {
-		return w
+	for w := range g.work {
+		first := &g.items[g.work[w].item]
+		if first.tag == it.tag && first.Partition == it.Partition && first.Request.Key == it.Request.Key {
+			return w
+		}
 	}
-	have := &p.slots[w.slot]
-	w.bucket = have.bucket
-	if have.plan != it.plan {
-		w.bucket.convert(g.now, g.s.plans.at(have.plan), g.s.plans.at(it.plan))
-	}
-	return w
+	return len(g.work)
 }
 
 // decide takes from the copies and says whether every item is allowed.
 func (g *group) decide() bool {
-	receipts := make([]Receipt, len(g.items))
 	all := true
 	for i := range g.items {
 		it := &g.items[i]
-		if d, ok := g.s.ids.recall(g.now, it.Request); ok {
-			it.Decision = d
+		if g.recall(i) {
+			all = all && it.Decision.Allowed
 			continue
 		}
-		it.Decision, receipts[i] = g.work[it.work].bucket.take(g.now, g.s.plans.at(it.plan), it.Request.Cost)
+		plan, b := g.s.plans.at(it.plan), &g.work[it.work].bucket
+		it.Decision = b.Take(g.now, plan, it.Request.Cost)
+		if it.Decision.Allowed && it.Request.Cost > 0 {
+			it.receipt = b.Receipt(plan, it.Request.Cost)
+		}
 		all = all && it.Decision.Allowed
-	}
-	if all && g.hold {
-		g.holds = g.receipts(receipts)
 	}
 	return all
 }
 
-func (g *group) receipts(receipts []Receipt) []Hold {
-	holds := make([]Hold, 0, len(g.items))
-	for i, r := range receipts {
-		it := &g.items[i]
-		if r.units == 0 {
-			continue
-		}
-		holds = append(holds, Hold{
-			part: it.Partition, key: cloned(it.Request.Key), id: cloned(it.Request.ID),
-			plan: g.s.plans.at(it.plan), receipt: r, given: g.s.parts[it.Partition].given,
-		})
+// recall answers item i as a request with its id and key was answered before, here or among the items before it, if any
+// was.
+func (g *group) recall(i int) bool {
+	it := &g.items[i]
+	if it.Request.ID == "" {
+		return false
 	}
-	return holds
+	for j := range g.items[:i] {
+		if r := g.items[j].Request; r.ID == it.Request.ID && r.Key == it.Request.Key {
+			it.Decision = g.items[j].Decision
+			return true
+		}
+	}
+	d, ok := g.s.ids.recall(g.now, it.Request)
+	if ok {
+		it.Decision = d
+	}
+	return ok
 }
 
-// commit writes the copies back, and says whether there was room.
-func (g *group) commit() bool {
+// convert leaves the buckets that were asked for, and under another limit, as they are under the one asked for.
+func (g *group) convert() {
+	for i := range g.work {
+		if w := &g.work[i]; w.slot >= 0 && w.asked {
+			w.bucket = w.before
+			g.write(w)
+		}
+	}
+}
+
+// commit writes the copies back. It is not done if there is no room for new keys.
+func (g *group) commit() (done bool, err error) {
 	added := int64(0)
 	for i := range g.work {
 		if w := &g.work[i]; w.slot < 0 && w.bucket.debt != 0 {
 			added++
 		}
 	}
-	if added > 0 && g.s.keys.Add(added) > g.s.maxKeys {
-		g.s.keys.Add(-added)
-		return false
+	if !g.s.reserve(added) {
+		if added > g.s.maxKeys {
+			return false, g.s.full()
+		}
+		return false, nil
 	}
 	for i := range g.work {
-		g.write(&g.work[i])
-	}
-	for i := range g.items {
-		r := g.items[i].Request
-		g.s.ids.remember(g.now, r, &g.items[i].Decision)
-		if weight := g.s.parts[g.items[i].Partition].sample(); weight != 0 {
-			g.s.top.add(r.Key, weight)
+		if w := &g.work[i]; w.asked {
+			g.write(w)
 		}
 	}
-	return true
+	for i := range g.items {
+		g.note(&g.items[i])
+	}
+	return true, nil
 }
 
-// write puts w into the slot of its key, a new one if it has none and is not full.
+// write puts the bucket of w into the slot of its key.
 func (g *group) write(w *work) {
 	it := &g.items[w.item]
-	p := &g.s.parts[it.Partition]
-	var to *slot
-	switch {
-	case w.slot >= 0:
-		// A slot that an earlier write added may have made the table anew.
-		to = &p.slots[p.find(it.tag, it.Request.Key)]
-		g.s.plans.release(to.plan, 1)
-	case w.bucket.debt != 0:
-		to = p.add(it.tag, it.Request.Key, it.plan)
-	default:
-		return
-	}
-	g.s.plans.at(it.plan).refs.Add(1)
-	to.plan, to.bucket = it.plan, w.bucket
+	g.s.write(&g.s.parts[it.Partition], it.tag, it.Request.Key, it.plan, w.bucket)
 }
 
-// Refund gives back what holds say was taken, as far as it is still missing (see Bucket.Refund). What has moved to
-// another node, was reset, or is under another limit meanwhile is left as it is.
-func (s *Store) Refund(now Instant, holds []Hold) {
-	for i := range holds {
-		s.refund(now, &holds[i])
+// note remembers that it was charged.
+func (g *group) note(it *Item) {
+	r := it.Request
+	g.s.ids.remember(g.now, r, &it.Decision)
+	if weight := g.s.parts[it.Partition].sample(); weight != 0 {
+		g.s.top.add(r.Key, weight)
 	}
-}
-
-func (s *Store) refund(now Instant, h *Hold) {
-	tag := tagOf(maphash.String(s.seed, h.key))
-	p := &s.parts[h.part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.frozen {
-		return
+	if g.hold && it.receipt.units > 0 {
+		g.holds = append(g.holds, Hold{
+			part: it.Partition, key: cloned(r.Key), id: cloned(r.ID),
+			plan: g.s.plans.at(it.plan), receipt: it.receipt, then: g.s.reliefs.of(it.tag),
+		})
 	}
-	s.ids.forget(h.id, h.key)
-	i := p.find(tag, h.key)
-	if i < 0 || s.plans.at(p.slots[i].plan) != h.plan {
-		return
-	}
-	since := h.plan.cost(int64(min(p.given-h.given, MaxCost)))
-	if units := p.slots[i].bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
-		p.given += uint64((units-1)/h.plan.p + 1)
-	}
-}
-
-// convert makes b, which is under the plan from, owe as many tokens under the plan to, rounded up. What it owes in a
-// window stays owed for the whole of the new one, or until it is paid back.
-func (b *Bucket) convert(now Instant, from, to *Plan) {
-	var debt int64
-	if from.opens != nil {
-		_, debt = b.inWindow(from.window(now))
-	} else {
-		debt, _, _ = b.owed(now, from)
-	}
-	*b = Bucket{}
-	if debt == 0 {
-		return
-	}
-	units := new(big.Int).Mul(big.NewInt(debt), big.NewInt(to.p))
-	units.Add(units, big.NewInt(from.p-1)).Div(units, big.NewInt(from.p))
-	b.debt = maxDebt
-	if units.IsInt64() {
-		b.debt = min(units.Int64(), maxDebt)
-	}
-	if to.opens != nil {
-		b.at = to.window(now).name
-		return
-	}
-	_, b.at = to.ticks(now)
 }

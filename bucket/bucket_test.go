@@ -1,0 +1,80 @@
+package bucket
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// checkMany is rapid.Check with times as many cases.
+func checkMany(t *testing.T, times int, prop func(*rapid.T)) {
+	t.Helper()
+	for range times {
+		rapid.Check(t, prop)
+	}
+}
+
+// Every decision is the ideal bucket's: never a unit over, never more than two ticks late, with exact figures, whatever the
+// limit, for a century, and however the clock is read.
+func TestBucketIsIdeal(t *testing.T) {
+	checkMany(t, 50, func(t *rapid.T) {
+		if err := judge(stories.Draw(t, "story"), new(ours), false); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func planOf(t testing.TB, l Limit) *Plan {
+	t.Helper()
+	p, err := NewPlan(l, time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A bucket that is asked as soon as it may admit, for a century or half a million times, admits its burst and what it
+// gains, to the token.
+func TestNoDrift(t *testing.T) {
+	for _, l := range []Limit{
+		{Tokens: 1, Per: time.Hour, Burst: 1},
+		{Tokens: 7, Per: day, Burst: 3},
+		{Tokens: 3, Per: time.Second, Burst: 1e9},
+		{Tokens: 7_000_000, Per: time.Second, Burst: 1e9},
+		{Tokens: 10_000_000, Per: time.Second, Burst: 1e9},
+		{Tokens: 1000, Per: 7 * time.Second, Burst: 999_983},
+		{Tokens: 1, Per: year, Burst: 1_000_000},     // ticks of a microsecond
+		{Tokens: 7, Per: 30 * day, Burst: 1e9},       // of a millisecond
+		{Tokens: 7, Per: 30 * year, Burst: 1e9},      // of a second
+		{Tokens: 999_999_937, Per: year, Burst: 1e9}, // of a second, that pays 31 tokens
+	} {
+		t.Run(l.String(), func(t *testing.T) {
+			p, b := planOf(t, l), new(Bucket)
+			m := newIdeal(l)
+			admitted, now := int64(0), Instant(0)
+			for steps := int64(0); now < Instant(100*year) && steps < 500_000; steps++ {
+				cost := min(l.Burst, 1+l.Burst/1000*(steps%900))
+				d := b.Take(now, p, cost)
+				if d.Allowed {
+					admitted += cost
+				}
+				now += Instant(d.RetryAfter)
+			}
+			d := b.Take(now, p, 0)
+			gained := m.gain(int64(now))
+			gained.Div(gained, m.units(1))
+			if got, want := admitted+d.Remaining, l.Burst+gained.Int64(); got > want || got < want-late(p) {
+				t.Errorf("after %v %d admitted and left, want %d", time.Duration(now), got, want)
+			}
+		})
+	}
+}
+
+// late returns how many tokens less than the ideal bucket has p's may hold: none with ticks of a nanosecond.
+func late(p *Plan) int64 {
+	if p.tick == 1 {
+		return 0
+	}
+	return (2*p.n-1)/p.p + 1
+}

@@ -1,0 +1,75 @@
+package bucket
+
+import "sync/atomic"
+
+// A Hold is what TakeAll took for one item, for Store.Refund. It is good for one refund.
+type Hold struct {
+	part    int
+	key, id string
+	plan    *Plan
+	receipt Receipt
+	then    relief // of the key at the time
+}
+
+// relief is how many tokens a bucket was relieved of other than by refill, rounded up. Both counts wrap.
+type relief struct {
+	given  uint64 // by refunds
+	forgot uint64 // by resets, evictions, moves, and changes of its limit
+}
+
+// reliefs counts for groups of keys, so it may say too much, but never too little, of one key. A receipt that is older
+// than a relief gives back less.
+type reliefs [1 << 12]struct{ given, forgot atomic.Uint64 }
+
+func (rs *reliefs) of(tag uint32) relief {
+	c := &rs[tag%uint32(len(rs))]
+	return relief{given: c.given.Load(), forgot: c.forgot.Load()}
+}
+
+func (rs *reliefs) give(tag uint32, p *Plan, units int64) {
+	rs[tag%uint32(len(rs))].given.Add(p.roundUp(units))
+}
+
+func (rs *reliefs) forget(tag uint32, p *Plan, units int64) {
+	if units > 0 {
+		rs[tag%uint32(len(rs))].forgot.Add(p.roundUp(units))
+	}
+}
+
+// since returns the units that r grew by since then.
+func (r relief) since(then relief, p *Plan) int64 {
+	forgot := p.cost(clamped(r.forgot - then.forgot))
+	if p.n == 0 {
+		return forgot
+	}
+	return min(maxDebt, forgot+p.cost(clamped(r.given-then.given)))
+}
+
+func clamped(n uint64) int64 { return int64(min(n, maxDebt)) }
+
+// Refund gives back what holds say was taken, as far as it is still missing (see Bucket.Refund). What has moved to
+// another node, was reset, or is under another limit meanwhile is left as it is.
+func (s *Store) Refund(now Instant, holds []Hold) {
+	for i := range holds {
+		s.refund(now, &holds[i])
+	}
+}
+
+func (s *Store) refund(now Instant, h *Hold) {
+	tag := s.tag(h.key)
+	p := &s.parts[h.part]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.frozen {
+		return
+	}
+	s.ids.forget(h.id, h.key)
+	i := p.find(tag, h.key)
+	if i < 0 || s.plans.at(p.slots[i].plan) != h.plan {
+		return
+	}
+	since := s.reliefs.of(tag).since(h.then, h.plan)
+	if units := p.slots[i].bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
+		s.reliefs.give(tag, h.plan, units)
+	}
+}

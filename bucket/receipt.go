@@ -1,0 +1,61 @@
+package bucket
+
+import "math/bits"
+
+// A Receipt is what Refund wants to know of a Take.
+type Receipt struct {
+	units int64 // taken
+	owed  int64 // besides, at the tick at
+	at    int64 // tick; with a window, its name
+}
+
+// Receipt returns the receipt of the Take of cost that was the last to change b, and was allowed.
+func (b *Bucket) Receipt(p *Plan, cost int64) Receipt {
+	return Receipt{units: cost * p.p, owed: b.debt - cost*p.p, at: b.at}
+}
+
+// Refund gives back what the Take with receipt r took, as far as that is still missing: tokens that the bucket has
+// gained meanwhile only because it was not full without them are not given again. So a Take and its Refund together
+// never leave more tokens than if neither had been. A receipt is good for one Refund, which returns the units that it
+// gave.
+//
+// since is the units, or more, that b's debt was lowered by since r other than by refill, as by other Refunds; of a limit
+// without refill other Refunds do not count. After Merge receipts are good as before.
+func (b *Bucket) Refund(now Instant, p *Plan, r Receipt, since int64) (units int64) {
+	if p.opens != nil {
+		if b.at == r.at {
+			units = min(b.debt, r.missing(p, r.at, since))
+			b.debt -= units
+		}
+		return units
+	}
+	debt, at := b.owed(now, p)
+	units = min(debt, r.missing(p, p.turns(now, debt, at, since), since))
+	if units > 0 {
+		b.debt, b.at = debt-units, at
+	}
+	return units
+}
+
+// missing returns the units of r that are still missing, or less, if the bucket may have been as full as it can be until
+// the tick until.
+func (r *Receipt) missing(p *Plan, until, since int64) int64 {
+	hi, paid := bits.Mul64(uint64(max(0, until-r.at)), uint64(p.n))
+	if hi != 0 || paid >= maxDebt || since >= maxDebt {
+		return 0
+	}
+	return max(0, min(r.units, r.units+r.owed-int64(paid)-max(since, 0)))
+}
+
+// turns returns the first tick not before now after which no request waits for its turn. Before units were given back
+// since, requests may have been told a later turn.
+func (p *Plan) turns(now Instant, debt, at, since int64) int64 {
+	until := max(at, p.ceil(now))
+	if p.line == p.empty {
+		return until
+	}
+	if over := min(debt+min(max(since, 0), maxDebt-1), maxDebt) - p.empty; over > 0 {
+		until = max(until, at+(over-1)/p.n+1)
+	}
+	return until
+}
