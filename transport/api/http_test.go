@@ -294,15 +294,20 @@ func TestHTTPDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHTTP(newFake(t), Config{MaxHold: 2 * time.Second})
 		for i, want := range []struct {
-			cost  int
-			took  time.Duration
-			delay string
-		}{{3, 0, ""}, {1, time.Second, ""}, {1, time.Second, ""}, {3, 0, `"delay_ms":3000`}} {
+			cost int
+			took time.Duration
+			says string
+		}{
+			{3, 0, `"reset_after_ms":3000`},
+			{1, time.Second, `"reset_after_ms":3000`}, // 4000 when it was decided on
+			{1, time.Second, `"reset_after_ms":3000`},
+			{3, 0, `"delay_ms":3000`},
+		} {
 			start := time.Now()
 			w := post(h, PathCheck, fmt.Sprintf(`{"key":"k","limit":"1/s burst 3 queue 50","cost":%d}`, want.cost))
-			if took := time.Since(start); w.Code != 200 || took != want.took || !strings.Contains(w.Body.String(), want.delay) ||
-				want.delay == "" && strings.Contains(w.Body.String(), "delay_ms") {
-				t.Errorf("check %d: %d after %v, want 200 after %v with %q: %s", i, w.Code, took, want.took, want.delay, w.Body)
+			if took := time.Since(start); w.Code != 200 || took != want.took || !strings.Contains(w.Body.String(), want.says) ||
+				i < 3 && strings.Contains(w.Body.String(), "delay_ms") {
+				t.Errorf("check %d: %d after %v, want 200 after %v with %q: %s", i, w.Code, took, want.took, want.says, w.Body)
 			}
 		}
 	})

@@ -32,9 +32,11 @@ func (s *service) Check(ctx context.Context, m *pb.CheckRequest) (*pb.CheckRespo
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	if d.Delay, err = s.turns.wait(ctx, d.Delay); err != nil {
+	left, err := s.turns.wait(ctx, d.Delay)
+	if err != nil {
 		return nil, transport.GRPC(err)
 	}
+	later(&d, d.Delay-left)
 	return checkResponse(&d), nil
 }
 

@@ -87,11 +87,20 @@ func sourceOf(d *bucket.Decision) bucket.Source {
 	return d.Source
 }
 
-// held takes from v's delays what the server waited on the caller's behalf; left of the longest is still to be waited.
+// held takes from v's durations what the server waited on the caller's behalf; left of the longest delay is still to be
+// waited.
 func (v *verdict) held(left time.Duration) {
 	waited := v.delay - left
 	v.delay = left
 	for i := range v.decisions {
-		v.decisions[i].Delay = max(0, v.decisions[i].Delay-waited)
+		later(&v.decisions[i], waited)
+	}
+}
+
+// later tells d after waited has passed since it was made.
+func later(d *bucket.Decision, waited time.Duration) {
+	d.Delay = max(0, d.Delay-waited)
+	if d.ResetAfter != bucket.Never {
+		d.ResetAfter = max(0, d.ResetAfter-waited)
 	}
 }
