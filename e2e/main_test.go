@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,15 +48,48 @@ func atOnce(n int, f func(i int)) {
 	calls.Wait()
 }
 
-// level returns the tokens left for key, as its holder says.
-func level(t testing.TB, c harness.Client, key, limit string) int64 {
+// complaints are what one run of a test found wrong. They are safe for concurrent use.
+type complaints struct {
+	mu    sync.Mutex
+	texts []string // guarded by mu
+}
+
+// Errorf complains.
+func (c *complaints) Errorf(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.texts = append(c.texts, fmt.Sprintf(format, args...))
+}
+
+// whileAgreed runs a test of what holds while the members stay the same, and again if they did not: each run gets its
+// number, for keys of its own. What the last run complains of fails the test.
+func whileAgreed(t *testing.T, fleet *harness.Fleet, run func(number int, wrong *complaints)) {
 	t.Helper()
-	a, err := c.Check(bounded(t), harness.Check{Key: key, Limit: limit, Cost: cost(0)})
-	if err != nil {
-		t.Fatal(err)
+	for number := range 5 {
+		var wrong complaints
+		before := fleet.Changes()
+		run(number, &wrong)
+		if len(wrong.texts) == 0 {
+			return
+		}
+		time.Sleep(time.Second) // what a node has found out it has said by then
+		if fleet.Changes() == before {
+			t.Error(strings.Join(wrong.texts[:min(10, len(wrong.texts))], "\n"))
+			return
+		}
+		t.Logf("the members changed during run %d, so it is void; it complained:\n%s", number, strings.Join(wrong.texts, "\n"))
+		fleet.WaitAgreed()
 	}
+	t.Error("the members changed during every run: is the machine this slow?")
+}
+
+// level returns the tokens left for key, as its holder says, or complains and returns -1.
+func level(t testing.TB, wrong *complaints, c harness.Client, key, limit string) int64 {
+	t.Helper()
+	a := mustCheck(t, c, harness.Check{Key: key, Limit: limit, Cost: cost(0)})
 	if a.Source != "holder" {
-		t.Fatalf("%v: level of %q comes from %s: %+v", c, key, a.Source, a)
+		wrong.Errorf("%v: level of %q comes from %s: %+v", c, key, a.Source, a)
+		return -1
 	}
 	return a.Remaining
 }

@@ -3,6 +3,8 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -28,39 +30,49 @@ type demand struct {
 // plus rate times its length, and not less than 98 % of that over the whole time.
 func TestSteady(t *testing.T) {
 	fleet := harness.Start(t, 3, patient())
-	demands := []*demand{
-		{key: "steady/user", limit: "100/s burst 200", cost: 1},
-		{key: "steady/small", limit: "7/s burst 7", cost: 1},
-		{key: "steady/tokens", limit: "600/s burst 600", cost: 7},
-		{key: "steady/minute", limit: "1200/m burst 40", cost: 1},
-	}
-	for _, n := range fleet.Alive() {
-		demands = append(demands, &demand{key: fleet.KeyOf(n, "steady/"+n.Name, "quota 1"), limit: "50/s burst 50", cost: 1})
-	}
+	whileAgreed(t, fleet, func(number int, wrong *complaints) {
+		name := func(s string) string { return fmt.Sprintf("steady/%s/%d", s, number) }
+		demands := []*demand{
+			{key: name("user"), limit: "100/s burst 200", cost: 1},
+			{key: name("small"), limit: "7/s burst 7", cost: 1},
+			{key: name("tokens"), limit: "600/s burst 600", cost: 7},
+			{key: name("minute"), limit: "1200/m burst 40", cost: 1},
+		}
+		for _, n := range fleet.Alive() {
+			demands = append(demands, &demand{key: fleet.KeyOf(n, name(n.Name), "quota 1"), limit: "50/s burst 50", cost: 1})
+		}
+		exhaust(t, wrong, fleet, demands)
+		for _, d := range demands {
+			d.judge(t, wrong)
+		}
+	})
+}
+
+// exhaust has clients of all nodes ask for demands for steadyFor.
+func exhaust(t *testing.T, wrong *complaints, fleet *harness.Fleet, demands []*demand) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), *steadyFor+harness.Hang)
 	defer cancel()
 	base := time.Now()
-	var clients sync.WaitGroup
+	clients := fleet.Clients()
+	var callers sync.WaitGroup
 	for _, d := range demands {
-		for _, c := range fleet.Clients() {
-			clients.Go(func() { d.ask(ctx, t, c, base) })
+		for _, c := range clients {
+			callers.Go(func() { d.ask(ctx, wrong, c, base) })
 		}
 	}
-	clients.Wait()
-	for _, d := range demands {
-		d.judge(t)
-	}
+	callers.Wait()
 }
 
-// ask asks c for d's cost again and again, one check after the other, for steadyFor.
-func (d *demand) ask(ctx context.Context, t *testing.T, c harness.Client, base time.Time) {
+// ask asks c for d's cost again and again, one check after the other, for steadyFor after base.
+func (d *demand) ask(ctx context.Context, wrong *complaints, c harness.Client, base time.Time) {
 	check := harness.Check{Key: d.key, Limit: d.limit, Cost: &d.cost}
 	for time.Since(base) < *steadyFor {
 		called := time.Since(base)
 		a, err := c.Check(ctx, check)
 		returned := time.Since(base)
 		if err != nil || a.Source == "degraded" {
-			t.Errorf("check of %s = %+v, %v; want a decision of its holder", d.key, a, err)
+			wrong.Errorf("check of %s = %+v, %v; want a decision of its holder", d.key, a, err)
 			return
 		}
 		d.mu.Lock()
@@ -76,30 +88,29 @@ func (d *demand) ask(ctx context.Context, t *testing.T, c harness.Client, base t
 }
 
 // judge compares what was admitted with the limit.
-func (d *demand) judge(t *testing.T) {
+func (d *demand) judge(t *testing.T, wrong *complaints) {
 	t.Helper()
 	limit, err := bucket.ParseLimit(d.limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(d.admitted) == 0 {
-		t.Errorf("%s, %s: nothing of %d admitted", d.key, d.limit, len(d.asked))
+		wrong.Errorf("%s, %s: nothing of %d admitted", d.key, d.limit, len(d.asked))
 		return
 	}
 	if w := oracle.Worst(limit, d.admitted); w.Over(limit) > 0 {
-		t.Errorf("%s, %s: %v, %d more than the limit", d.key, d.limit, w, w.Over(limit))
+		wrong.Errorf("%s, %s: %v, %d more than the limit", d.key, d.limit, w, w.Over(limit))
 	}
 	// From when the first answer came, at the latest, to when the last one was asked for, at the earliest, everything
 	// that was refilled was there to be taken. A bucket that is full because nobody asks for a while gains nothing: that
 	// is the machine's fault and not counted.
 	first := slices.MinFunc(d.admitted, func(a, b oracle.Admission) int { return cmp.Compare(a.Returned, b.Returned) }).Returned
-	last := slices.Max(d.asked)
-	took := max(0, last-first-idle(d.asked, limit))
+	took := max(0, slices.Max(d.asked)-first-idle(d.asked, limit))
 	ideal := float64(limit.Burst) + float64(limit.Tokens)*took.Seconds()/limit.Per.Seconds()
-	got := oracle.Cost(d.admitted, 0, 1<<62)
+	got := oracle.Cost(d.admitted, 0, math.MaxInt64)
 	t.Logf("%s, %s: %d tokens admitted of %d asked for, %.1f %% of %.0f", d.key, d.limit, got, int64(len(d.asked))*d.cost, 100*float64(got)/ideal, ideal)
 	if float64(got+d.cost) < 0.98*ideal { // less than one cost may be left over
-		t.Errorf("%s, %s: %d tokens admitted in %v, want at least 98 %% of %.0f", d.key, d.limit, got, took, ideal)
+		wrong.Errorf("%s, %s: %d tokens admitted in %v, want at least 98 %% of %.0f", d.key, d.limit, got, took, ideal)
 	}
 }
 
@@ -117,12 +128,20 @@ func idle(asked []time.Duration, limit bucket.Limit) time.Duration {
 // A limit with a queue lets requests wait for their turn, and at their turns they keep the limit.
 func TestQueue(t *testing.T) {
 	fleet := harness.Start(t, 3, patient())
+	clients := fleet.Clients()
+	whileAgreed(t, fleet, func(number int, wrong *complaints) {
+		queueUp(t, wrong, clients, fmt.Sprintf("queue/%d", number))
+	})
+}
+
+// queueUp asks for key 60 times at once, 15 times more than fit into burst and queue.
+func queueUp(t *testing.T, wrong *complaints, clients []harness.Client, key string) {
+	t.Helper()
 	const text = "50/s burst 5 queue 40"
 	limit, err := bucket.ParseLimit(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients := fleet.Clients()
 	ctx := bounded(t)
 	base := time.Now()
 	var mu sync.Mutex
@@ -130,24 +149,24 @@ func TestQueue(t *testing.T) {
 	denied := 0
 	atOnce(60, func(i int) {
 		called := time.Since(base)
-		a, err := clients[i%len(clients)].Check(ctx, harness.Check{Key: "queue", Limit: text})
+		a, err := clients[i%len(clients)].Check(ctx, harness.Check{Key: key, Limit: text})
 		returned := time.Since(base)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
 		case err != nil:
-			t.Error(err)
+			wrong.Errorf("%v", err)
 		case a.Allowed:
-			turn := returned + time.Duration(a.DelayMS)*time.Millisecond // DelayMS is 0 where the node waited
+			turn := returned + time.Duration(a.DelayMS)*time.Millisecond // 0 where the node waited
 			admitted = append(admitted, oracle.Admission{Called: called, Returned: turn, Cost: 1})
 		default:
 			denied++
 		}
 	})
 	if w := oracle.Worst(limit, admitted); w.Over(limit) > 0 {
-		t.Errorf("%s: %v, %d more than the limit", text, w, w.Over(limit))
+		wrong.Errorf("%s: %v, %d more than the limit", text, w, w.Over(limit))
 	}
 	if got := len(admitted); got < 45 || got+denied != 60 {
-		t.Errorf("%s: %d admitted and %d denied of 60 at once, want at least burst and queue, 45, admitted", text, got, denied)
+		wrong.Errorf("%s: %d admitted and %d denied of 60 at once, want at least burst and queue, 45, admitted", text, got, denied)
 	}
 }

@@ -55,13 +55,6 @@ func (l *Log) wake() {
 	l.changed = make(chan struct{})
 }
 
-// Len returns the number of complete lines so far.
-func (l *Log) Len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.lines)
-}
-
 // Lines returns the complete lines so far.
 func (l *Log) Lines() []string {
 	l.mu.Lock()
@@ -72,10 +65,10 @@ func (l *Log) Lines() []string {
 // String returns all lines.
 func (l *Log) String() string { return strings.Join(l.Lines(), "\n") }
 
-// Find blocks until there is a line, the first of them number from, that match likes, and returns it. It returns an error
-// if the log ends without one, or with ctx.
-func (l *Log) Find(ctx context.Context, from int, match func(line string) bool) (string, error) {
-	for at := from; ; {
+// Find blocks until there is a line that match likes, and returns it. Each line is shown to match once, in order. It
+// returns an error if the log ends without one, or with ctx.
+func (l *Log) Find(ctx context.Context, match func(line string) bool) (string, error) {
+	for at := 0; ; {
 		l.mu.Lock()
 		lines, ended, changed := l.lines, l.ended, l.changed
 		l.mu.Unlock()

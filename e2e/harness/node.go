@@ -3,6 +3,8 @@ package harness
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 )
@@ -36,6 +38,29 @@ func freePorts() []string {
 	return flags
 }
 
+// FreeAddr returns an address of this machine whose port nothing uses, over TCP or UDP. It is for addresses that have to be
+// known before they are opened; where port 0 will do it is better. The port is below those that the system gives to
+// connections, so that it stays free unless somebody asks for just this one.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		u, err := net.ListenPacket("udp", addr)
+		_ = l.Close()
+		if err != nil {
+			continue
+		}
+		_ = u.Close()
+		return addr
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 // Serve starts noria serve under the name on free ports, joining the gossip addresses seeds, with further flags args, and
 // returns at once: the node is not ready yet and its addresses are not known.
 func Serve(t testing.TB, name string, seeds, env []string, args ...string) *Node {
@@ -50,7 +75,7 @@ func Serve(t testing.TB, name string, seeds, env []string, args ...string) *Node
 // WaitReady blocks until the node has said that it is ready and learns its addresses.
 func (n *Node) WaitReady() {
 	n.t.Helper()
-	line := n.FindLine(`"msg":"ready"`)
+	line := n.FindLine(1, `"msg":"ready"`)
 	var ready struct {
 		Node string `json:"node"`
 		Addrs

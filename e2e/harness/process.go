@@ -59,7 +59,7 @@ func cleanEnv() []string {
 func (p *Process) discard() {
 	p.Kill()
 	if p.t.Failed() {
-		keep(p.t, p.Name, p.Log)
+		keep(p.t, fmt.Sprintf("%s-%d", p.Name, p.Pid()), p.Log)
 	}
 }
 
@@ -136,27 +136,23 @@ func (p *Process) until(what string, state func() bool) {
 	}
 }
 
-// FindLine blocks until the process has written a line that contains all of parts, and returns it.
-func (p *Process) FindLine(parts ...string) string {
-	p.t.Helper()
-	return p.findLine(0, parts...)
-}
-
-// findLine is FindLine for the lines from number from on.
-func (p *Process) findLine(from int, parts ...string) string {
+// FindLine blocks until the process has written n lines that contain all of parts, and returns the n-th.
+func (p *Process) FindLine(n int, parts ...string) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), Hang)
 	defer cancel()
-	line, err := p.Log.Find(ctx, from, func(line string) bool {
+	found := 0
+	line, err := p.Log.Find(ctx, func(line string) bool {
 		for _, part := range parts {
 			if !strings.Contains(line, part) {
 				return false
 			}
 		}
-		return true
+		found++
+		return found == n
 	})
 	if err != nil {
-		p.t.Fatalf("%s has not written a line with %q: %v; it wrote\n%s", p.Name, parts, err, p.Log)
+		p.t.Fatalf("%s has not written %d lines with %q: %v; it wrote\n%s", p.Name, n, parts, err, p.Log)
 	}
 	return line
 }
