@@ -205,6 +205,23 @@ func TestConflict(t *testing.T) {
 	})
 }
 
+// The newer of two nodes with one ID is told when it hears of the older one later, though its set stays as it was.
+func TestLateConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		older := f.start("a", "")
+		time.Sleep(time.Second)
+		newer := f.start("a", "")
+		f.agree([]*node{newer}, newer)
+		told := len(newer.all())
+		f.join(newer, older)
+		f.wait("the set is told again", func() bool { return len(newer.all()) == told+1 })
+		if got := newer.View().Conflicts; len(got) != 1 || got[0].Newer != newer.last()[0] || len(newer.last()) != 1 {
+			t.Errorf("View = %+v, want one conflict", newer.View())
+		}
+	})
+}
+
 // Draining is told to all, and taken back.
 func TestDraining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -240,7 +257,7 @@ func TestDeathWhileDraining(t *testing.T) {
 // Clusters that were apart for an hour find each other again within half a minute of the cut's end, without help. The
 // planted bug is that nobody looks: then they stay apart.
 func TestHeal(t *testing.T) {
-	for _, interval := range []time.Duration{10 * time.Second, gossip.Never} {
+	for interval, apart := range map[time.Duration]time.Duration{10 * time.Second: time.Hour, gossip.Never: 5 * time.Minute} {
 		t.Run(fmt.Sprint(interval), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t)
@@ -249,7 +266,7 @@ func TestHeal(t *testing.T) {
 				})
 				a, b := nodes[:2], nodes[2:]
 				f.net.Cut(hosts(a), hosts(b))
-				time.Sleep(time.Hour)
+				time.Sleep(apart)
 				f.agree(a, a...)
 				f.agree(b, b...)
 				if got := nodes[0].View().Missing; len(got) != 3 {

@@ -28,7 +28,8 @@ type Config struct {
 	// ID is the node's name: 1 to 128 bytes, printable.
 	ID ring.Member
 
-	// Boot tells apart the runs of a node; the newest must have the largest. Default: the clock in nanoseconds.
+	// Boot tells apart the runs of a node; the newest must have the largest. Default: the clock in nanoseconds. If that was
+	// set back between two runs, others go by the old run until they miss it.
 	Boot uint64
 
 	// Bind is the IP:port to listen at, with UDP and TCP. Port 0 picks a free one; no IP means all. Default:
@@ -39,7 +40,8 @@ type Config struct {
 	// address of Bind, or the first private IP of the machine if that is all of them.
 	Advertise string
 
-	// PeerAddr is the host:port at which others reach this node with checks. New takes port 0 too, Start does not.
+	// PeerAddr is the host:port at which others reach this node with checks. The IP that means all, 0.0.0.0 or ::, becomes
+	// the one of gossip. New takes port 0 too, Start does not.
 	PeerAddr string
 
 	// Label, Protocol and RingParams are the same on all nodes of a cluster. Nodes with others are not let in, and are

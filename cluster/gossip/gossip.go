@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +46,7 @@ type Gossip struct {
 	leave    chan struct{} // closed by Leave
 	stop     chan struct{} // closed by Close
 	done     chan struct{} // closed at the end of Run
-	left     error         // of leaving; valid once done is closed
+	left     error         // what Leave returns; valid once done is closed
 
 	mu      sync.Mutex
 	wire    *wire // nil before Start; guarded by mu
@@ -90,7 +92,8 @@ func (g *Gossip) open() (*wire, error) {
 	if g.wire != nil {
 		return g.wire, nil
 	}
-	if _, port, err := splitHostPort(g.config.PeerAddr); err != nil || port == 0 {
+	host, port, err := net.SplitHostPort(g.config.PeerAddr)
+	if err != nil || port == "0" {
 		return nil, fmt.Errorf("gossip: peer address %q: want a port that others can reach", g.config.PeerAddr)
 	}
 	w, err := g.config.open(log.New(g.journal, "", 0))
@@ -98,6 +101,9 @@ func (g *Gossip) open() (*wire, error) {
 		return nil, err
 	}
 	g.wire = w
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		g.config.PeerAddr = net.JoinHostPort(w.ip.String(), port)
+	}
 	g.roster.put(g.roster.self, Member{
 		ID: g.config.ID, Boot: g.config.Boot, Peer: g.config.PeerAddr, Gossip: w.addr(), Draining: g.draining.Load(),
 	})
@@ -170,9 +176,9 @@ func (g *Gossip) serve(ctx context.Context, list *memberlist.Memberlist) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return ErrClosed
 		case <-g.stop:
-			return nil
+			return ErrClosed
 		case <-g.redraw:
 			list.UpdateNode(time.Nanosecond) // hands it to memberlist; the error says that it was not yet sent
 		case <-g.leave:
@@ -197,8 +203,8 @@ func (g *Gossip) SetDraining(draining bool) {
 }
 
 // Leave tells the others that this node leaves, which takes 3 to 25 gossip intervals, fewer after SetDraining, and ends
-// Run. The error says that the others may not have heard. When ctx ends before, Leave returns its error and the leaving
-// goes on. Without a Run, Leave is Close.
+// Run. The error says that the others may not have heard; it is ErrClosed if Run ended otherwise before. When ctx ends
+// before, Leave returns its error and the leaving goes on. Without a Run, Leave is Close.
 func (g *Gossip) Leave(ctx context.Context) error {
 	g.mu.Lock()
 	running, first := g.running, !g.leaving

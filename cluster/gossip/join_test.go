@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/noriahq/noria/cluster/gossip"
 )
 
@@ -170,6 +172,39 @@ func TestSecretKey(t *testing.T) {
 	})
 }
 
+// Of two nodes with one ID and one boot, which only a fixed boot makes possible, the second is not let in, and a person is
+// told.
+func TestSameBoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		var l log
+		boot := func(c *gossip.Config) { c.Boot = 7 }
+		a, other := f.start("a", "", boot, l.to(slog.LevelWarn)), f.start("other", "")
+		f.join(other, a)
+		second := f.start("a", "", boot)
+		second.Join(t.Context(), []string{a.Addr()})
+		time.Sleep(time.Minute)
+		f.agree([]*node{a, other}, a, other)
+		if got := other.last()[0].Gossip; got != a.Addr() {
+			t.Errorf("a is at %s, want %s", got, a.Addr())
+		}
+		if want := "two nodes have the same id and boot"; !strings.Contains(l.String(), want) || !strings.Contains(l.String(), second.Addr()) {
+			t.Errorf("the log has no %q with the second address:\n%s", want, &l)
+		}
+	})
+}
+
+// A transport without DialContext serves too.
+func TestPlainTransport(t *testing.T) {
+	plain := func(c *gossip.Config) { c.Transport = struct{ memberlist.NodeAwareTransport }{c.Transport} }
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		a, b := f.start("a", "", plain), f.start("b", "", plain)
+		f.join(b, a)
+		f.agree([]*node{a, b}, a, b)
+	})
+}
+
 // Close ends a Join that waits for an answer, and all methods say that it is over.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -191,8 +226,11 @@ func TestClose(t *testing.T) {
 		if err := a.Run(t.Context()); !errors.Is(err, gossip.ErrClosed) {
 			t.Errorf("Run after Close: %v, want ErrClosed", err)
 		}
-		if err := errors.Join(a.Close(), a.Leave(t.Context())); err != nil {
-			t.Errorf("Close and Leave after Close: %v", err)
+		if err := a.Leave(t.Context()); !errors.Is(err, gossip.ErrClosed) {
+			t.Errorf("Leave after Close: %v, want ErrClosed", err)
+		}
+		if err := a.Close(); err != nil {
+			t.Errorf("Close again: %v", err)
 		}
 		a.SetDraining(true)
 	})

@@ -77,7 +77,7 @@ func (g *Gossip) tryAgain(ctx context.Context, addr string) {
 		return
 	}
 	for _, ip := range ips {
-		if g.roster.at(ip) {
+		if ip == g.Addr() || g.roster.at(ip) {
 			continue
 		}
 		switch err := g.joinAddr(ctx, ip); {

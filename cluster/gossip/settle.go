@@ -9,12 +9,12 @@ import (
 // Updates returns the channel with the member sets that have settled, as in View.Members: each as soon as nothing changed
 // for Config.Settle, 500ms after the first change at the latest. The first one comes when Run starts, with this node
 // alone unless a Join was quicker. A slow receiver gets the newest set and misses those before. The sets belong to the
-// receiver. The channel is never closed.
+// receiver. The channel is never closed. A change of View.Conflicts tells the set again, even if it is the same.
 func (g *Gossip) Updates() <-chan []Member { return g.updates }
 
 // settle hands over member sets that have settled.
 func (g *Gossip) settle(ctx context.Context) {
-	var last []Member
+	var last View
 	for {
 		select {
 		case <-ctx.Done():
@@ -22,16 +22,16 @@ func (g *Gossip) settle(ctx context.Context) {
 		case <-g.roster.changed:
 		}
 		g.calm(ctx)
-		members := g.View().Members
-		if slices.Equal(members, last) {
+		now := g.View()
+		if slices.Equal(now.Members, last.Members) && slices.Equal(now.Conflicts, last.Conflicts) {
 			continue
 		}
-		last = slices.Clone(members)
+		last = now
 		select {
 		case <-g.updates: // nobody took it, and nobody will want it
 		default:
 		}
-		g.updates <- members // there is room: only this goroutine fills it
+		g.updates <- slices.Clone(now.Members) // there is room: only this goroutine fills it
 	}
 }
 

@@ -57,7 +57,8 @@ func told(t *testing.T, g *gossip.Gossip, want ...string) {
 // its port back.
 func TestSockets(t *testing.T) {
 	a, b := socketed(t, "a"), socketed(t, "b")
-	if n, err := b.Join(t.Context(), []string{a.Addr(), b.Addr()}); n != 1 || err != nil {
+	_, port, _ := net.SplitHostPort(a.Addr())
+	if n, err := b.Join(t.Context(), []string{"localhost:" + port, b.Addr()}); n != 1 || err != nil {
 		t.Fatalf("Join = %d, %v, want 1, nil", n, err)
 	}
 	told(t, a, "a", "b")
@@ -84,12 +85,15 @@ func TestSockets(t *testing.T) {
 
 // An address in use is an error of Start, and an advertised address is what others see.
 func TestBind(t *testing.T) {
-	a := socketed(t, "a", func(c *gossip.Config) { c.Advertise = "127.0.0.2:0" })
+	a := socketed(t, "a", func(c *gossip.Config) { c.Advertise, c.PeerAddr = "127.0.0.2:0", "[::]:7947" })
 	_, port, _ := net.SplitHostPort(a.Addr())
 	if got, want := a.Addr(), "127.0.0.2:"+port; got != want || port == "0" {
 		t.Errorf("Addr = %q, want %q", got, want)
 	}
 	told(t, a, "a")
+	if got, want := a.Members()[0].Peer, "127.0.0.2:7947"; got != want {
+		t.Errorf("peer address for others is %q, want %q", got, want)
+	}
 	g, err := gossip.New(gossip.Config{ID: "b", Bind: "127.0.0.1:" + port, PeerAddr: "127.0.0.1:7947"})
 	if err != nil {
 		t.Fatal(err)
