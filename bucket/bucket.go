@@ -82,7 +82,8 @@ func (b *Bucket) queue(p *Plan, debt, units, over int64) int64 {
 }
 
 // Charge takes cost tokens whether they are there or not: the level may fall below zero, and nothing is admitted until
-// it has risen again. It is for costs that are known only afterwards. The cost must not be negative.
+// it has risen again. It is for costs that are known only afterwards. The cost must not be negative. What a bucket owes is
+// bounded, at no less than twice Burst + Queue; what is charged beyond that is dropped.
 func (b *Bucket) Charge(now Instant, p *Plan, cost int64) {
 	if cost == 0 {
 		return

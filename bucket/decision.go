@@ -6,7 +6,7 @@ import (
 )
 
 // An Instant is a reading of one node's monotonic clock, in nanoseconds since a base that only this node knows. It
-// never leaves the node: what crosses the wire is a duration or an amount.
+// never leaves the node: what crosses the wire is a duration or an amount. It is not negative.
 type Instant int64
 
 // Sub returns how long after o i is.

@@ -14,47 +14,47 @@
 // Claim: a bucket with the rate r = n/p and the burst B admits A <= B + r*(t1-t0) tokens from t0 to t1, whatever t0 and
 // t1 are.
 //
-// Take the ideal bucket, which knows time exactly and is charged with what this one admits. Let X* be the tick at which
-// it will be full, times n (GCRA's theoretical arrival time): at t it owes X* - n*t units, or 0 if that is negative, and
-// an admission of c tokens makes X* the larger of X* and n*t, plus c*p. Say it has room for every admission, that is,
-// owes at most B*p after it. Let i be the first admission from t0 to t1 and j the last. If they are one, A <= B. If not,
-// X* >= n*ti + c*p after i and every one after i adds its cost, so before j X* >= n*ti + p*(A-cj). There was room for j:
-// X* + p*cj <= n*tj + p*B. Both together: p*A <= n*(tj-ti) + p*B, which is the claim.
+// Let X be the tick at which the bucket will be full, times n (GCRA's theoretical arrival time): the debt, plus n times
+// the tick as of which it is kept. At a tick t the bucket owes X - n*t, or nothing if that is negative. Times below are
+// in ticks. For an admission of c tokens at t
 //
-// It remains to show that there is room, and for that it is enough that this bucket never reads less debt than the ideal
-// one owes. It keeps debt and a tick, at; let X be debt + n*at.
+//	(1)  X before it  <=  n*t + p*B - p*c   there was room
+//	(2)  X after it   >=  n*t + p*c         refill before t is not kept
 //
-// With ticks of a nanosecond it reads X - n*t, or 0, and X does what X* does, so both are the same.
+// and every admission makes X larger by p*c at least. Let i be the first admission from t0 to t1 and j the last. If they
+// are one, A = c <= B. If not, X grows from (2) at i to (1) at j by all that is admitted between them, which is A - ci -
+// cj: n*ti + p*ci + p*(A-ci-cj) <= n*tj + p*B - p*cj. So p*A <= p*B + n*(tj-ti), which is the claim.
 //
-// With coarser ticks t lies between two of them, floor(t) and ceil(t):
+// With ticks of a nanosecond (1) is the condition for an admission, and (2) is what it does: X becomes the larger of X
+// and n*t, plus p*c. With coarser ticks t lies between two, floor(t) and ceil(t). The condition takes the first, and the
+// admission makes X the larger of X and n*ceil(t), plus p*c, so (1) and (2) are true all the more.
 //
-//   - It reads X - n*floor(t) and makes X the larger of X and n*ceil(t), plus the cost: debt is read as of an earlier time
-//     and charged as of a later one, so X >= X* stays true and it reads no less than X* - n*t.
-//   - Where it was full at floor(t) already, at is set to ceil(t), and until then debt is read as it is. Both buckets were
-//     full at floor(t), and debt is the sum of what was taken since, so the ideal one does not owe more. That makes a full
-//     bucket admit exactly B at once.
+// That alone would deny a full bucket's last token until the next tick. So where it was full at floor(t) already, the debt
+// is kept as of ceil(t), and for the rest of the tick is read as it is. What is admitted in that tick counts as one
+// admission: it is B at most, X was n*floor(t) or less before it, and n*ceil(t) and the costs after it. Any part of a tick
+// that t0 or t1 cuts off only makes A smaller.
 //
-// It never admits much less either. The charge is late by less than a tick, and as long as the bucket is not full that
-// lateness stays and does not grow, so X < X* + n for good; the reading is late by less than a tick once more. So what
-// the ideal bucket has room for at t, this one admits two ticks later, after a century as on the first day.
+// It never admits much less either. X is n too large at most: it is charged late by less than a tick, and that lateness
+// stays but does not grow until the bucket is full again. Debt is read late by less than a tick once more. So what an
+// ideal bucket, with exact time, has room for at t, this one admits less than two ticks later, and that is so after a
+// century as on the first day. Ticks of a nanosecond are exact.
 //
-// An Instant before the last admission's counts as that one's, or as less.
+// An Instant before the last admission counts as that one, or as itself.
 //
 // # Queue
 //
-// A queue of Q tokens raises the line to (B+Q)*p, and delays an admission after which more than B*p is owed until the
-// first tick e at which that is no longer so; e is the time at which it counts. The proof above holds at these times if X
-// grows as at e: X becomes the larger of X and n*e, plus the cost. That differs from X alone by less than n, where the
-// bucket is full just before e and loses what it would gain until e.
+// A queue of Q tokens raises the line to (B+Q)*p, and delays an admission after which more than B*p is owed until e, the
+// first tick at which that is not so any more. It counts as admitted at e, where (1) is true. For (2) X becomes the larger
+// of X and n*e, plus p*c: what a bucket gains between being full and e it does not keep.
 //
 // # Refund
 //
-// To give a Take back is to go on as if it had never been. Without it the bucket would owe less by the units taken, but
-// never less than nothing: whenever it owed less than these since, it would have been full, and the refill after that was
-// lost to it. So what is still missing of the units is at most the least that the bucket owed since the Take. Refund knows
-// a lower bound of that: what was owed after the Take, less all refill and all other refunds since. It gives back no more.
-// Every other admission was made while the bucket owed at least what it would have owed without the Take, so the claim
-// holds for those that remain. In a queue the bound counts until the last e, which those behind have been told.
+// To give a Take back is to go on as if it had never been. Without it X would be less by the units taken, but never less
+// than n*t at any t since, and less than n*e never where somebody has been told the turn e since: the bucket would have
+// been full. So what a Refund may give is the units, or if that is less, X - n*t at the t for which that is least. Refund
+// knows a lower bound of that: X after the Take, less what other refunds gave since, less n times the last t or e. It
+// gives no more than that. So X stays at or above what it would be without the Take, the other admissions had room without
+// it too, and the claim holds for those that remain.
 //
 // # Time
 //

@@ -39,13 +39,6 @@ func (m *ideal) owed(at int64) *big.Int {
 // after returns the debt at a time after one more request of cost.
 func (m *ideal) after(at, cost int64) *big.Int { return new(big.Int).Add(m.owed(at), m.units(cost)) }
 
-// charge takes cost at a time.
-func (m *ideal) charge(at, cost int64) {
-	at = max(at, m.last)
-	m.full.Add(m.gain(at), m.after(at, cost))
-	m.last = at
-}
-
 // wait returns the ns until a debt is paid back, rounded up; Never if it never is or that takes too long.
 func (m *ideal) wait(debt *big.Int) time.Duration {
 	if debt.Sign() <= 0 {

@@ -145,7 +145,7 @@ func (tr *trial) move(s step) {
 	if s.Move == "token" || s.Move == "burst" {
 		way = way / 1000 * s.Part
 	}
-	if way > int64(100*year) || tr.now+way > int64(200*year) {
+	if way < 0 && s.Move != "back" || way > int64(100*year) || tr.now+way > int64(150*year) {
 		way = 0
 	}
 	tr.now += way

@@ -23,14 +23,15 @@ func (b *Bucket) Receipt(p *Plan, cost int64) Receipt {
 // without refill other Refunds do not count. After Merge receipts are good as before.
 func (b *Bucket) Refund(now Instant, p *Plan, r Receipt, since int64) (units int64) {
 	if p.opens != nil {
-		if b.at == r.at {
-			units = min(b.debt, r.missing(p, r.at, since))
-			b.debt -= units
+		if name, debt := b.inWindow(p.window(now)); name == r.at {
+			units = min(debt, r.missing(p, r.at, since))
+			b.debt = debt - units
 		}
 		return units
 	}
 	debt, at := b.owed(now, p)
-	units = min(debt, r.missing(p, p.turns(now, debt, at, since), since))
+	until := max(p.ceil(now), p.seen(b.at), p.turn(debt, at, since))
+	units = min(debt, r.missing(p, until, since))
 	if units > 0 {
 		b.debt, b.at = debt-units, at
 	}
@@ -47,15 +48,23 @@ func (r *Receipt) missing(p *Plan, until, since int64) int64 {
 	return max(0, min(r.units, r.units+r.owed-int64(paid)-max(since, 0)))
 }
 
-// turns returns the first tick not before now after which no request waits for its turn. Before units were given back
+// seen returns the first tick not before any admission of a bucket that is kept as of the tick at.
+func (p *Plan) seen(at int64) int64 {
+	if p.tick == 1 {
+		return at
+	}
+	return at + 1
+}
+
+// turn returns the first tick, not before at, after which no request waits for its turn. Before units were given back
 // since, requests may have been told a later turn.
-func (p *Plan) turns(now Instant, debt, at, since int64) int64 {
-	until := max(at, p.ceil(now))
+func (p *Plan) turn(debt, at, since int64) int64 {
 	if p.line == p.empty {
-		return until
+		return at
 	}
-	if over := min(debt+min(max(since, 0), maxDebt-1), maxDebt) - p.empty; over > 0 {
-		until = max(until, at+(over-1)/p.n+1)
+	over := min(debt+min(max(since, 0), maxDebt-1), maxDebt) - p.empty
+	if over <= 0 {
+		return at
 	}
-	return until
+	return at + (over-1)/p.n + 1
 }
