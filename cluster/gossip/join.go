@@ -153,7 +153,7 @@ func (g *Gossip) joinAddr(ctx context.Context, addr string) error {
 		}
 		return g.explain(addr, try.failed(), err)
 	}
-	if g.roster.alone() { // by another of its addresses
+	if g.roster.metNobody() { // it was this node, by another of its addresses
 		return errSelf
 	}
 	return nil

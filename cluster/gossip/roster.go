@@ -18,6 +18,7 @@ type roster struct {
 	mu    sync.Mutex
 	alive map[string]Member       // by name; guarded by mu
 	gone  map[ring.Member]Missing // guarded by mu
+	met   bool                    // somebody else was alive once; guarded by mu
 }
 
 func newRoster(self string) *roster {
@@ -32,6 +33,7 @@ func (r *roster) put(name string, m Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.alive[name] = m
+	r.met = r.met || name != r.self
 	delete(r.gone, m.ID)
 	r.note()
 }
@@ -117,9 +119,9 @@ func (r *roster) at(addr string) bool {
 	return false
 }
 
-// alone says whether nobody besides this node is alive.
-func (r *roster) alone() bool {
+// metNobody says whether nobody besides this node has ever been alive.
+func (r *roster) metNobody() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.alive) <= 1
+	return !r.met
 }

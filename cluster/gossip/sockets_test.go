@@ -83,6 +83,18 @@ func TestSockets(t *testing.T) {
 	l.Close()
 }
 
+// A node that is given itself as its seed, also by another of its addresses, has joined nobody, which is no error.
+func TestJoinSelf(t *testing.T) {
+	a := socketed(t, "a", func(c *gossip.Config) { c.Bind, c.Advertise = ":0", "127.0.0.2:0" })
+	_, port, _ := net.SplitHostPort(a.Addr())
+	if n, err := a.Join(t.Context(), []string{a.Addr(), "127.0.0.1:" + port}); n != 0 || err != nil {
+		t.Errorf("Join itself = %d, %v, want 0, nil", n, err)
+	}
+	if _, err := a.Join(t.Context(), []string{"127.0.0.1:" + port, "127.0.0.1:1"}); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("Join itself and nobody: %v, want %v", err, syscall.ECONNREFUSED)
+	}
+}
+
 // An address in use is an error of Start, and an advertised address is what others see.
 func TestBind(t *testing.T) {
 	a := socketed(t, "a", func(c *gossip.Config) { c.Advertise, c.PeerAddr = "127.0.0.2:0", "[::]:7947" })

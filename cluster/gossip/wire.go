@@ -98,7 +98,10 @@ func (w *wire) advertise(wish string) (err error) {
 	if w.ip, w.port, err = w.NodeAwareTransport.FinalAdvertiseAddr("", 0); wish == "" {
 		return err
 	}
-	bound := w.port // 0 if there was an error, which then does not matter
+	bound := w.port // 0 if there was an error, as where all addresses are bound and none is private
+	if inner, ok := w.NodeAwareTransport.(*memberlist.NetTransport); ok {
+		bound = inner.GetAutoBindPort()
+	}
 	at, err := parseIPPort(wish)
 	if err != nil {
 		return err
