@@ -19,7 +19,7 @@ func checkMany(t *testing.T, times int, prop func(*rapid.T)) {
 // limit, for a century, and however the clock is read.
 func TestBucketIsIdeal(t *testing.T) {
 	checkMany(t, 50, func(t *rapid.T) {
-		if err := judge(stories.Draw(t, "story"), new(ours), false); err != nil {
+		if err := judge(stories().Draw(t, "story"), new(ours), false); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -35,13 +35,15 @@ type story struct {
 	Steps []step
 }
 
-var stories = rapid.Custom(func(t *rapid.T) story {
-	return story{
-		Limit: drawSteady(t),
-		Start: rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, int64(100*year))).Draw(t, "start"),
-		Steps: rapid.SliceOfN(rapid.Custom(drawStep), 1, 60).Draw(t, "steps"),
-	}
-})
+func stories() *rapid.Generator[story] {
+	return rapid.Custom(func(t *rapid.T) story {
+		return story{
+			Limit: drawSteady(t),
+			Start: rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, int64(100*year))).Draw(t, "start"),
+			Steps: rapid.SliceOfN(rapid.Custom(drawStep), 1, 60).Draw(t, "steps"),
+		}
+	})
+}
 
 func drawStep(t *rapid.T) step {
 	return step{

@@ -159,7 +159,7 @@ func TestJudgeFindsBugs(t *testing.T) {
 	found := func(name string, loose bool, b func() subject) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range 20_000 {
-				if err := judge(stories.Example(seed), b(), loose); err != nil {
+				if err := judge(stories().Example(seed), b(), loose); err != nil {
 					t.Logf("story %d: %v", seed, err)
 					return
 				}

@@ -22,19 +22,21 @@ type dealStep struct {
 	Pick int // which receipt or copy
 }
 
-var deals = rapid.Custom(func(t *rapid.T) deal {
-	return deal{
-		Limit: drawSteady(t),
-		Start: rapid.Int64Range(0, int64(year)).Draw(t, "start"),
-		Steps: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) dealStep {
-			return dealStep{
-				Do:   rapid.SampledFrom([]string{"take", "take", "take", "hold", "hold", "refund", "refund", "merge", "charge"}).Draw(t, "do"),
-				Step: drawStep(t),
-				Pick: rapid.IntRange(0, 100).Draw(t, "pick"),
-			}
-		}), 1, 40).Draw(t, "steps"),
-	}
-})
+func deals() *rapid.Generator[deal] {
+	return rapid.Custom(func(t *rapid.T) deal {
+		return deal{
+			Limit: drawSteady(t),
+			Start: rapid.Int64Range(0, int64(year)).Draw(t, "start"),
+			Steps: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) dealStep {
+				return dealStep{
+					Do:   rapid.SampledFrom([]string{"take", "take", "take", "hold", "hold", "refund", "refund", "merge", "charge"}).Draw(t, "do"),
+					Step: drawStep(t),
+					Pick: rapid.IntRange(0, 100).Draw(t, "pick"),
+				}
+			}), 1, 40).Draw(t, "steps"),
+		}
+	})
+}
 
 // A refunder is Bucket.Refund, or has a planted bug.
 type refunder func(b *Bucket, now Instant, p *Plan, r Receipt, since int64) int64
@@ -160,7 +162,7 @@ func (d *dealing) admit(at Instant, cost int64) {
 // What remains admitted is never more than may be, whatever was given back, when, and in which order.
 func TestRefundsKeepTheBound(t *testing.T) {
 	checkMany(t, 50, func(t *rapid.T) {
-		if err := judgeRefunds(deals.Draw(t, "deal"), (*Bucket).Refund, false); err != nil {
+		if err := judgeRefunds(deals().Draw(t, "deal"), (*Bucket).Refund, false); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -206,7 +208,7 @@ func TestJudgeFindsRefunds(t *testing.T) {
 					t.Logf("deal %d: %v", seed, err)
 					return
 				}
-				d = deals.Example(seed)
+				d = deals().Example(seed)
 			}
 			t.Error("no deal tells")
 		})
