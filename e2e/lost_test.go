@@ -79,13 +79,12 @@ func TestFrozenUnderLoad(t *testing.T) {
 	frozen := fleet.Node("b")
 	key := fleet.KeyOf(frozen, "load", limit)
 	clients := fleet.Clients()[:2] // a's
-	ctx, stop := context.WithCancel(bounded(t))
-	defer stop()
+	ctx := bounded(t)
 	var callers sync.WaitGroup
 	for i := range 50 {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				a, err := clients[i%2].Check(bounded(t), harness.Check{Key: key, Limit: limit, OnLost: "allow"})
+				a, err := clients[i%2].Check(ctx, harness.Check{Key: key, Limit: limit, OnLost: "allow"})
 				if err != nil || !a.Allowed {
 					t.Errorf("check = %+v, %v; want allowed by the holder or by on_lost", a, err)
 					return
@@ -234,15 +233,15 @@ func TestRestart(t *testing.T) {
 func TestJoinAndLeaveUnderLoad(t *testing.T) {
 	fleet := harness.Start(t, 3, patient())
 	clients := []harness.Client{fleet.Node("a").HTTP(), fleet.Node("b").GRPC(), fleet.Node("c").HTTP()}
-	ctx, stop := context.WithCancel(bounded(t))
-	defer stop()
+	ctx := bounded(t)
+	var stop atomic.Bool
 	var callers sync.WaitGroup
 	var answered, degraded atomic.Int64
 	for i := range 12 {
 		callers.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
+			for n := 0; !stop.Load(); n++ {
 				check := harness.Check{Key: fmt.Sprintf("moving/%d/%d", i, n%50), Limit: "1000000/s", OnLost: "allow"}
-				a, err := clients[i%len(clients)].Check(bounded(t), check)
+				a, err := clients[i%len(clients)].Check(ctx, check)
 				if err != nil || !a.Allowed {
 					t.Errorf("check %+v = %+v, %v; want allowed", check, a, err)
 					return
@@ -262,7 +261,7 @@ func TestJoinAndLeaveUnderLoad(t *testing.T) {
 		t.Errorf("a node that left does not say so; it wrote\n%s", joined.Log)
 	}
 	fleet.WaitAgreed()
-	stop()
+	stop.Store(true)
 	callers.Wait()
 	t.Logf("%d checks answered, %d of them degraded", answered.Load(), degraded.Load())
 }

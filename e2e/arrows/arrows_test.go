@@ -3,6 +3,7 @@ package arrows
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -72,11 +73,11 @@ func TestPlantedViolations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got string
+			var got []string
 			for _, v := range found {
-				got += v.String()
+				got = append(got, v.String())
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, strings.Join(got, "\n")); diff != "" {
 				t.Errorf("Check of\n%s\ndiffers (-want +got):\n%s", c.source, diff)
 			}
 		})

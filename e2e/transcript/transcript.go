@@ -12,6 +12,7 @@
 package transcript
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ func Parse(page string) ([]Command, error) {
 		}
 	}
 	if inside {
-		return nil, fmt.Errorf("a ```console block does not end")
+		return nil, errors.New("a ```console block does not end")
 	}
 	return complete(all), nil
 }
