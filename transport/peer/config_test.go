@@ -12,8 +12,8 @@ import (
 func TestBadConfig(t *testing.T) {
 	for want, c := range map[string]Config{
 		"MaxQueue is -1 asks: want at least 1":         {MaxQueue: -1},
-		"MaxBatch is 255 checks: want 256 to 4096":     {MaxBatch: 255},
-		"MaxBatch is 4097 checks: want 256 to 4096":    {MaxBatch: 4097},
+		"MaxBatch is 999 checks: want 1000 to 4096":    {MaxBatch: 999},
+		"MaxBatch is 4097 checks: want 1000 to 4096":   {MaxBatch: 4097},
 		"ConnectTimeout is -1ns: want more than 0":     {ConnectTimeout: -1},
 		"MaxConns is -1 connections: want at least 1":  {MaxConns: -1},
 		"MaxStreams is -1 streams: want at least 1":    {MaxStreams: -1},

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,5 +90,8 @@ func (t *Transport) complain(msg, who string, err error) {
 	omitted := c.omitted
 	c.last, c.omitted = max(now, 1), 0
 	c.mu.Unlock()
-	t.cfg.Logger.Warn(msg, "peer", who, "err", err, "omitted", omitted)
+	if omitted > 0 {
+		err = fmt.Errorf("%w, and %d others before it", err, omitted)
+	}
+	t.cfg.Logger.Warn(msg, "peer", who, "err", err)
 }

@@ -560,7 +560,7 @@ type Ask struct {
 	Hop uint32 `protobuf:"varint,4,opt,name=hop,proto3" json:"hop,omitempty"`
 	// wait_ns is how long the asker still waited when this was sent.
 	WaitNs int64 `protobuf:"varint,5,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
-	// checks are 1 to 256.
+	// checks are 1 to 1000.
 	Checks []*Check `protobuf:"bytes,6,rep,name=checks,proto3" json:"checks,omitempty"`
 	// hold names what a Take takes, so that a Refund with the same hold gives it back; 0 if it will not.
 	Hold          uint64 `protobuf:"varint,7,opt,name=hold,proto3" json:"hold,omitempty"`
