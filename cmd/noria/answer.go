@@ -87,7 +87,7 @@ func answerText(c paint, checks []*noriapb.CheckRequest, a *noriapb.CheckAllResp
 			return
 		}
 		if !a.GetAllowed() {
-			verdict += " by " + a.GetDeniedBy()
+			verdict += " by " + a.GetDeniedBy() + ", nothing was taken"
 		}
 		fmt.Fprintln(w, verdict)
 		rows := []string{row("  KEY", "LIMIT", "ALLOWED", "REMAINING", "RETRY AFTER", "NODE", "SOURCE")}

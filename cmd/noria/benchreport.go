@@ -126,8 +126,8 @@ func (r report) text(w io.Writer) {
 		row("  errors", count(r.Errors), of(r.Errors)))
 	r.errorsText(w)
 	if r.NotStarted > 0 {
-		fmt.Fprintf(w, "%s requests were due and never started: all %s waited for answers. The latencies leave them out;\n"+
-			"ask for a lower --rate or more --concurrency.\n", count(r.NotStarted), plural(r.Concurrency, "caller"))
+		fmt.Fprintf(w, "%s requests were due and never started, because every caller waited for an answer. The latencies\n"+
+			"leave them out: take a lower --rate or more --concurrency.\n", count(r.NotStarted))
 	}
 	l := r.Latency
 	if r.Allowed+r.Denied > 0 {

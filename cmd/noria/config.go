@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,9 +36,7 @@ func newConfigCheck(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-			addSettings(flags, new(settings))
-			fields, err := fromFile(flags, args[0], b)
+			fields, err := checkFile(args[0], b)
 			if err != nil {
 				return err
 			}
@@ -52,6 +51,23 @@ func newConfigCheck(p *process) *cobra.Command {
 	}
 	addOutput(section{flags: cmd.Flags(), name: "client"}, &out)
 	return cmd
+}
+
+// checkFile returns how many fields the configuration file b, read from path, has, or what is wrong with it.
+func checkFile(path string, b []byte) (fields int, err error) {
+	var s settings
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addSettings(flags, &s)
+	if fields, err = fromFile(flags, path, b); err != nil {
+		return 0, err
+	}
+	if err := s.check(); err != nil {
+		return 0, inFileError(path, err)
+	}
+	if _, err := newNode(s, slog.New(slog.DiscardHandler)); err != nil { // opens nothing
+		return 0, inFileError(path, err)
+	}
+	return fields, nil
 }
 
 // A field is what a configuration file may have, and its other names.
@@ -99,12 +115,8 @@ func allFields() []field {
 	flags.VisitAll(func(f *pflag.Flag) {
 		_, usage := pflag.UnquoteUsage(f)
 		usage, _, _ = strings.Cut(usage, " [$")
-		byDefault := f.DefValue
-		if f.Name == "name" {
-			byDefault = "" // differs from host to host; usage says so
-		}
 		all = append(all, field{
-			Field: annotation(f, inFile), Flag: "--" + f.Name, Env: annotation(f, inEnv), Default: byDefault, Usage: usage,
+			Field: annotation(f, inFile), Flag: "--" + f.Name, Env: annotation(f, inEnv), Default: f.DefValue, Usage: usage,
 		})
 	})
 	return all

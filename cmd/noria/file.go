@@ -12,7 +12,7 @@ import (
 )
 
 // maxFile is the most bytes of a configuration file.
-const maxFile = 1 << 20
+const maxFile = 64 << 10
 
 // readFile reads the configuration file at path.
 func readFile(path string) ([]byte, error) {
@@ -53,6 +53,9 @@ func fromFile(flags *pflag.FlagSet, path string, b []byte) (fields int, err erro
 	return len(all), nil
 }
 
+// maxWrong is how many errors of a file are told at once.
+const maxWrong = 20
+
 // try sets all to flags that nobody looks at.
 func try(path string, all []setting) error {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -70,6 +73,9 @@ func try(path string, all []setting) error {
 	}
 	if len(wrong) == 0 {
 		return nil
+	}
+	if more := len(wrong) - maxWrong; more > 0 {
+		wrong = append(wrong[:maxWrong], usagef("%s: and %d more", path, more))
 	}
 	return &exit{status: statusUsage, err: errors.Join(wrong...)}
 }

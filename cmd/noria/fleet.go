@@ -63,7 +63,7 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		nodes, err := start(gctx, g, all, f.logging.logger(p.stderr))
+		nodes, err := startNodes(gctx, g, all, f.logging.logger(p.stderr))
 		if err != nil || len(nodes) < len(all) {
 			return err
 		}
@@ -81,8 +81,8 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 	return nil
 }
 
-// start runs nodes with the settings all in g, where all but the first join the first. It returns fewer if ctx ends.
-func start(ctx context.Context, g *errgroup.Group, all []settings, log *slog.Logger) ([]*server, error) {
+// startNodes runs nodes with the settings all in g, where all but the first join the first. It returns fewer if ctx ends.
+func startNodes(ctx context.Context, g *errgroup.Group, all []settings, log *slog.Logger) ([]*server, error) {
 	var nodes []*server
 	for i, s := range all {
 		if i > 0 {

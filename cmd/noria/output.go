@@ -56,8 +56,11 @@ type paint bool
 
 // paint returns the paint for w: colours on a terminal, where neither NO_COLOR nor TERM=dumb asks for none.
 func (p *process) paint(w io.Writer) paint {
-	return paint(isTerminal(w) && p.env["NO_COLOR"] == "" && p.env["TERM"] != "dumb")
+	return paint(isTerminal(w) && p.coloured())
 }
+
+// coloured says whether the environment lets a terminal have colours.
+func (p *process) coloured() bool { return p.env["NO_COLOR"] == "" && p.env["TERM"] != "dumb" }
 
 func (c paint) in(code, s string) string {
 	if !c {

@@ -33,7 +33,7 @@ func (p *process) run(args []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	root := newRoot(p)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would be os.Args
 	ended := make(chan error, 1)
 	go func() {
 		ended <- root.ExecuteContext(ctx)

@@ -48,7 +48,8 @@ type front struct {
 func addSettings(flags *pflag.FlagSet, s *settings) {
 	in := func(name string) section { return section{flags: flags, name: name, file: true} }
 	node := in("node")
-	node.add("name", "name", "`NAME` of the node, the same after a restart (default: the host's)", of(&s.name, "name", hostName(), text))
+	name := node.add("name", "name", "`NAME` of the node, the same after a restart (default: the host's)", of(&s.name, "name", hostName(), text))
+	name.DefValue = "" // it differs from host to host, and the usage says it
 	node.add("max-keys", "max_keys", "most `KEYS` kept in memory; beyond, the fullest bucket goes first", of(&s.maxKeys, "number", "10000000", whole(1, math.MaxInt)))
 	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&s.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
 	node.add("stop-wait", "stop_wait", "most `TIME` that a graceful stop takes", of(&s.stopWait, "duration", "25s", duration(0, time.Hour)))

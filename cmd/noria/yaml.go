@@ -22,6 +22,9 @@ type setting struct {
 // parseFile returns the settings of the YAML in b: a mapping of sections, each a mapping of fields to values or lists of
 // them. Anchors, aliases and tags are not read. Errors are at their places.
 func parseFile(b []byte) (all []setting, err error) {
+	if err := sane(b); err != nil {
+		return nil, err
+	}
 	file, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return nil, syntax(err)
@@ -51,6 +54,36 @@ func parseFile(b []byte) (all []setting, err error) {
 		all = append(all, fields...)
 	}
 	return all, nil
+}
+
+// What a file may have at most, so that reading it takes neither long nor much memory: the parser's need of both grows
+// with the square of the depth.
+const (
+	maxLine  = 4096 // bytes
+	maxDepth = 100  // brackets in brackets
+)
+
+// sane checks that b has no longer lines and no deeper brackets. It does not look for quotes: none need as many.
+func sane(b []byte) error {
+	depth, line, column := 0, 1, 0
+	for _, c := range b {
+		column++
+		switch c {
+		case '\n':
+			line, column = line+1, 0
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		}
+		if column > maxLine {
+			return at{line, column, fmt.Errorf("line has more than %d bytes", maxLine)}
+		}
+		if depth > maxDepth {
+			return at{line, column, fmt.Errorf("more than %d brackets in brackets", maxDepth)}
+		}
+	}
+	return nil
 }
 
 // mapping returns the entries of n, which what names.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -24,7 +25,7 @@ type Limiter interface {
 	Check(ctx context.Context, r bucket.Request) (bucket.Decision, error)
 }
 
-// Config is what a gateway is made of. All fields but UpstreamWait and Logger are required.
+// Config is what a gateway is made of. Upstream, Limit, Key and Limiter are required.
 type Config struct {
 	// Upstream is where admitted requests go: http or https with a host. Its path is put before the request's.
 	Upstream *url.URL
@@ -41,6 +42,9 @@ type Config struct {
 	// UpstreamWait is how long the upstream may take until its answer begins; the answer itself may take any time.
 	// Default: 1 minute. Less frees what a stuck upstream holds sooner, and cuts off slow answers.
 	UpstreamWait time.Duration
+
+	// Dial opens connections to the upstream. Default: TCP, given up after 5 seconds.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Logger is told of upstreams that do not answer and of errors that are the node's fault. Default: nowhere.
 	Logger *slog.Logger
@@ -70,6 +74,9 @@ func (c Config) check() error {
 func (c Config) withDefaults() Config {
 	if c.UpstreamWait == 0 {
 		c.UpstreamWait = time.Minute
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

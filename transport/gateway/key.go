@@ -27,7 +27,8 @@ const clientIP = "client.ip"
 //	header.NAME     the value of that header, such as header.X-Api-Key
 //
 // A proxy in front of the gateway is one client by client.ip: no header is believed to say otherwise. Where the header is
-// missing or empty the address stands in. Values of headers are often secrets, so only their hashes become keys.
+// missing, empty or there twice the address stands in. Nobody checks its value here: the upstream must, or who invents
+// values has a bucket for each. Values are often secrets, so only their hashes become keys.
 func ParseKey(s string) (Key, error) {
 	if s == clientIP {
 		return Key{text: s}, nil
@@ -52,8 +53,8 @@ func (k Key) String() string { return k.text }
 // of returns the key of r's client.
 func (k Key) of(r *http.Request) string {
 	if k.header != "" {
-		if v := r.Header.Get(k.header); v != "" {
-			return join(k.text, hash(v))
+		if v := r.Header[k.header]; len(v) == 1 && v[0] != "" {
+			return join(k.text, hash(v[0]))
 		}
 	}
 	return join(clientIP, address(r.RemoteAddr))

@@ -38,7 +38,7 @@ func newProxy(c Config) *httputil.ReverseProxy {
 			r.SetURL(c.Upstream)
 			r.SetXForwarded() // in place of what the client claims
 		},
-		Transport:     newTransport(c.UpstreamWait),
+		Transport:     newTransport(c),
 		FlushInterval: -1, // as it comes: event streams must not wait for a buffer to fill
 		BufferPool:    &buffers{},
 		ErrorLog:      log.New(warn, "", 0),
@@ -54,15 +54,15 @@ func newProxy(c Config) *httputil.ReverseProxy {
 }
 
 // newTransport returns the connections to the upstream. Only the begin of an answer has a time limit.
-func newTransport(wait time.Duration) *http.Transport {
+func newTransport(c Config) *http.Transport {
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           c.Dial,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          1024,
 		MaxIdleConnsPerHost:   512, // there is one host; the default of 2 would open a connection for nearly each request
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: wait,
+		ResponseHeaderTimeout: c.UpstreamWait,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // what the client did not ask for is not its encoding
 	}
