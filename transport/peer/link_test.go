@@ -107,11 +107,11 @@ func TestAskInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		for name, spoil := range map[string]func(*cluster.Ask){
-			"no checks":  func(a *cluster.Ask) { a.Checks = nil },
-			"257 checks": func(a *cluster.Ask) { a.Checks = make([]cluster.Check, 257) },
-			"long key":   func(a *cluster.Ask) { a.Checks[0].Request.Key = strings.Repeat("k", 513) },
-			"long id":    func(a *cluster.Ask) { a.Checks[0].Request.ID = strings.Repeat("k", 65) },
-			"long zone":  func(a *cluster.Ask) { a.Checks[0].Request.Limit.Zone = strings.Repeat("k", 65) },
+			"no checks": func(a *cluster.Ask) { a.Checks = nil },
+			"too many":  func(a *cluster.Ask) { a.Checks = make([]cluster.Check, cluster.MaxChecks+1) },
+			"long key":  func(a *cluster.Ask) { a.Checks[0].Request.Key = strings.Repeat("k", 513) },
+			"long id":   func(a *cluster.Ask) { a.Checks[0].Request.ID = strings.Repeat("k", 65) },
+			"long zone": func(a *cluster.Ask) { a.Checks[0].Request.Limit.Zone = strings.Repeat("k", 65) },
 		} {
 			a := newAsk("k", time.Second)
 			spoil(a)
@@ -156,7 +156,7 @@ func TestBatching(t *testing.T) {
 func TestLargeBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var most atomic.Int64
-		f := newFleet(t, Config{MaxBatch: 512}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
+		f := newFleet(t, Config{MaxBatch: 1024}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
 			n := 0
 			for i := range asks {
 				n += len(asks[i].Checks)
@@ -177,8 +177,36 @@ func TestLargeBatches(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := most.Load(); got != 512 {
-			t.Errorf("the largest message had %d checks, want 512", got)
+		if got := most.Load(); got != 1024 {
+			t.Errorf("the largest message had %d checks, want 1024", got)
+		}
+	})
+}
+
+// The largest ask there may be gets through, and so does its answer.
+func TestLargestAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
+			for i := range asks[0].Checks {
+				asks[0].Checks[i].Decision = bucket.Decision{
+					Allowed: true, Degraded: true, Source: bucket.FromDegraded, Remaining: 1 << 62, RetryAfter: bucket.Never,
+					ResetAfter: bucket.Never, Delay: bucket.Never, Node: strings.Repeat("n", maxName),
+				}
+			}
+		}})
+		a := newAsk("k", time.Second)
+		a.Checks = nil
+		for range cluster.MaxChecks {
+			a.Checks = append(a.Checks, cluster.Check{Partition: 65535, Term: 1 << 63, Request: bucket.Request{
+				Key: strings.Repeat("k", bucket.MaxKey), ID: strings.Repeat("i", bucket.MaxID), Cost: bucket.MaxCost,
+				Limit: bucket.Limit{Tokens: -1, Per: -1, Burst: -1, Queue: -1, Window: bucket.Year, Zone: strings.Repeat("z", maxZone)},
+			}})
+		}
+		if size, err := measure(a); err != nil || size > maxMessage {
+			t.Fatalf("measure: %d bytes, %v, want at most %d", size, err, maxMessage)
+		}
+		if _, err := f.ask(a); err != nil {
+			t.Errorf("Ask: %v", err)
 		}
 	})
 }
