@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The bare services answer the asks that are made for them.
+func TestBare(t *testing.T) {
+	stdin, end := io.Pipe()
+	out, stdout := io.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- serveBare(stdin, stdout) }()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addrs bareAddrs
+	if err := json.Unmarshal(line, &addrs); err != nil {
+		t.Fatal(err)
+	}
+	ways, err := addrs.ways(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range ways {
+		for range 3 {
+			if err := w.ask(t.Context(), key(1)); err != nil {
+				t.Errorf("%s: %v", w.name, err)
+			}
+		}
+	}
+	end.Close()
+	if err := <-served; err != nil {
+		t.Errorf("serveBare: %v, want nil once stdin ends", err)
+	}
+}
+
+// Every check is counted, the failed ones too, and so is the processor time of all processes.
+func TestLoad(t *testing.T) {
+	var asked atomic.Int64
+	w := way{name: "every tenth fails", others: []int{os.Getpid()}, ask: func(context.Context, string) error {
+		if asked.Add(1)%10 == 0 {
+			return errors.New("tenth")
+		}
+		return nil
+	}}
+	l, err := load(t.Context(), w, 4, []string{key(1), key(2)}, 30*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.asked == 0 || l.asked != l.latency.TotalCount() || l.asked > asked.Load() {
+		t.Errorf("%d checks counted and %d timed of %d", l.asked, l.latency.TotalCount(), asked.Load())
+	}
+	if l.failed < l.asked/20 || l.failed > l.asked/5+1 || l.failure == nil {
+		t.Errorf("%d of %d checks failed, the first with %v; want a tenth", l.failed, l.asked, l.failure)
+	}
+	if l.took < 30*time.Millisecond || l.cpu <= 0 {
+		t.Errorf("took %v and %v of processors, want 30ms or more and some", l.took, l.cpu)
+	}
+}
+
+// The name of a process may look like the fields behind it.
+func TestStatTime(t *testing.T) {
+	for _, c := range []struct {
+		stat string
+		want time.Duration
+		bad  bool
+	}{
+		{stat: "7 (redis-server) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0", want: 1750 * time.Millisecond},
+		{stat: "7 (a) S 9 (b)) S 1 2 3 4 5 6 7 8 9 10 1 2 0 0", want: 30 * time.Millisecond},
+		{stat: "7 (a) S 1 2 3", bad: true},
+		{stat: "", bad: true},
+		{stat: "7 (a) S 1 2 3 4 5 6 7 8 9 10 x 2", bad: true},
+	} {
+		got, err := statTime([]byte(c.stat))
+		if got != c.want || (err != nil) != c.bad {
+			t.Errorf("statTime(%q) = %v, %v; want %v, an error: %v", c.stat, got, err, c.want, c.bad)
+		}
+	}
+}
+
+// What is not to be had is left out, with the reason.
+func TestNoRedis(t *testing.T) {
+	for flag, want := range map[string]string{"none": "-redis is none", "/nowhere/redis-server": "/nowhere/redis-server"} {
+		_, err := findRedis(t.Context(), flag, t.Logf)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("findRedis(%q): %v, want an error with %q", flag, err, want)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// The page says what was measured, what it is worth, and what is missing.
+func TestMarkdown(t *testing.T) {
+	golden(t, "results.md", sampleRun().results.markdown())
+}
+
+// sampleRun returns a run of three rounds that some things are missing from.
+func sampleRun() *run {
+	r := &run{
+		keys: []keySet{{n: 1}, {n: fewKeys}, {n: 1_000_000}}, say: func(string, ...any) {},
+		results: results{
+			Machine: machine{
+				Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), CPU: "a processor", Cores: 2, OS: "linux/amd64", Go: "go1.26",
+				Libraries: []library{{Path: "golang.org/x/time", Version: "v0.16.0"}},
+			},
+			Redis: "7.0.15", Rounds: 3, Took: 100 * time.Second,
+		},
+	}
+	r.results.Locals = []*local{
+		{localCase: plain(storeTake, 1), NS: samples{60, 50, 70}, Allocs: samples{0, 0.001, 0}},
+		{localCase: plain(nodeCheck, 1), NS: samples{90, 90, 90}, Allocs: samples{0, 0, 0}},
+		{localCase: plain(rateMutex, 1), NS: samples{80, 80, 80}, Allocs: samples{0, 0, 0}, Wrong: 2},
+		{localCase: plain(goLimiter, 1), NS: samples{120, 100, 140}, Allocs: samples{2, 2, 2}},
+	}
+	r.results.Heaps = []*weight{{Who: storeTake, Keys: 1_000_000, Bytes: samples{40.4, 40.5, 40.6}}}
+	r.results.Remotes = []*remote{
+		{remoteCase: remoteCase{forwarded, 1}, PerSecond: samples{20000, 21000, 22000}, P50: samples{45, 44, 43}, P99: samples{99, 98, 97}, CPU: samples{60, 61, 62}},
+		{
+			remoteCase: remoteCase{forwarded, manyCallers}, PerSecond: samples{300000}, P50: samples{200}, P99: samples{700}, CPU: samples{3.5},
+			Failed: 1, Failure: "peer\ndid not answer in time",
+		},
+	}
+	r.skip(redisRate, errors.New("there is no\nredis-server"))
+	r.judge()
+	return r
+}
+
+// golden compares got to a file in testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(got), string(want)); diff != "" {
+		t.Errorf("%s (-got +want; -update rewrites it):\n%s", name, diff)
+	}
+}
+
+// A target is met at its bound and on its good side, and not by what was not measured.
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		t    target
+		want string
+	}{
+		{"more than the least", target{bound: 1.5, measured: samples{2}}, "met"},
+		{"the least", target{bound: 1.5, measured: samples{1.5}}, "met"},
+		{"less than the least", target{bound: 1.5, measured: samples{1.49}}, "missed"},
+		{"less than the most", target{bound: 4, most: true, measured: samples{3}}, "met"},
+		{"the most", target{bound: 4, most: true, measured: samples{4}}, "met"},
+		{"more than the most", target{bound: 4, most: true, measured: samples{4.01}}, "missed"},
+		{"the median decides", target{bound: 4, most: true, measured: samples{9, 3, 3}}, "met"},
+		{"nothing", target{bound: 4, most: true}, "not measured"},
+	} {
+		if got := c.t.judge().Verdict; got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// The median, and how far the furthest round is from it.
+func TestSamples(t *testing.T) {
+	for _, c := range []struct {
+		s              samples
+		median, spread float64
+	}{
+		{samples{4}, 4, 0},
+		{samples{5, 4, 1}, 4, 0.75},
+		{samples{1, 9, 3, 5}, 4, 1.25},
+	} {
+		if m, s := c.s.median(), c.s.spread(); m != c.median || s != c.spread {
+			t.Errorf("%v: median %g, spread %g; want %g, %g", c.s, m, s, c.median, c.spread)
+		}
+	}
+	if diff := cmp.Diff(samples{6, 8}.over(samples{3, 2, 1}), samples{2, 4}); diff != "" {
+		t.Errorf("ratios of rounds (-got +want):\n%s", diff)
+	}
+	if got := (samples{1}).over(nil); len(got) != 0 {
+		t.Errorf("ratios to nothing are %v, want none", got)
+	}
+}
+
+// Numbers are written as people read them.
+func TestNumber(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.456: "0.46", 12.345: "12.3", 123.4: "123", 1234567: "1,234,567", -2345: "-2,345"} {
+		if got := number(v); got != want {
+			t.Errorf("number(%g) = %q, want %q", v, got, want)
+		}
+	}
+}

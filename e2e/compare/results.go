@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// results are all that a run found.
+type results struct {
+	Machine machine       `json:"machine"`
+	Redis   string        `json:"redis_version,omitempty"`
+	Quick   bool          `json:"quick"` // the figures mean nothing
+	Rounds  int           `json:"rounds"`
+	Took    time.Duration `json:"took_ns"`
+	Targets []verdict     `json:"targets"`
+	Locals  []*local      `json:"in_process"`
+	Heaps   []*weight     `json:"heap"`
+	Remotes []*remote     `json:"network"`
+	Skipped []string      `json:"not_measured,omitempty"`
+}
+
+// A weight is what a candidate keeps in memory.
+type weight struct {
+	Who   string  `json:"who"`
+	Keys  int     `json:"keys"`
+	Bytes samples `json:"bytes_per_key"` // of heap beyond the key's own
+}
+
+// local returns what is known of c, nothing if it was not measured.
+func (rs *results) local(c localCase) *local {
+	for _, l := range rs.Locals {
+		if l.localCase == c {
+			return l
+		}
+	}
+	return &local{localCase: c}
+}
+
+// weight returns what is known of who, nothing if it was not weighed.
+func (rs *results) weight(who string, keys int) *weight {
+	for _, w := range rs.Heaps {
+		if w.Who == who && w.Keys == keys {
+			return w
+		}
+	}
+	return &weight{Who: who, Keys: keys}
+}
+
+// remote returns what is known of c, nothing if it was not measured.
+func (rs *results) remote(c remoteCase) *remote {
+	for _, r := range rs.Remotes {
+		if r.remoteCase == c {
+			return r
+		}
+	}
+	return &remote{remoteCase: c}
+}
+
+// addLocal adds a round of c. It returns an error if so many answers were wrong that something else was measured.
+func (rs *results) addLocal(c localCase, b benched) error {
+	if b.wrong*100 > b.checks {
+		return fmt.Errorf("limit %s, %d goroutines: %d of %d answers are wrong", c.Limit, c.Goroutines, b.wrong, b.checks)
+	}
+	at := rs.local(c)
+	if len(at.NS) == 0 {
+		rs.Locals = append(rs.Locals, at)
+	}
+	at.NS = append(at.NS, float64(time.Second)/b.perSecond)
+	at.Allocs = append(at.Allocs, float64(b.allocs)/float64(b.checks))
+	at.Wrong += b.wrong
+	return nil
+}
+
+// addHeap adds a round of what n keys of who take, their own bytes among them.
+func (rs *results) addHeap(who string, n int, bytes float64) {
+	at := rs.weight(who, n)
+	if len(at.Bytes) == 0 {
+		rs.Heaps = append(rs.Heaps, at)
+	}
+	at.Bytes = append(at.Bytes, bytes/float64(n)-keyBytes)
+}
+
+// addRemote adds a round of c.
+func (rs *results) addRemote(c remoteCase, l loaded) {
+	at := rs.remote(c)
+	if len(at.PerSecond) == 0 {
+		rs.Remotes = append(rs.Remotes, at)
+	}
+	at.PerSecond = append(at.PerSecond, float64(l.asked)/l.took.Seconds())
+	at.P50 = append(at.P50, micros(l.latency.ValueAtQuantile(50)))
+	at.P99 = append(at.P99, micros(l.latency.ValueAtQuantile(99)))
+	at.CPU = append(at.CPU, micros(int64(l.cpu))/float64(l.asked))
+	at.Failed += l.failed
+	if at.Failure == "" && l.failure != nil {
+		at.Failure = l.failure.Error()
+	}
+}
+
+// micros returns nanoseconds in microseconds.
+func micros(ns int64) float64 { return float64(ns) / float64(time.Microsecond) }
+
+// skip notes why something is not measured, unless err is nil.
+func (r *run) skip(what string, err error) {
+	if err != nil {
+		r.results.Skipped = append(r.results.Skipped, fmt.Sprintf("%s: %v", what, err))
+		r.say("not measured: %s: %v", what, err)
+	}
+}

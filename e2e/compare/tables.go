@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// writeLocals adds the tables of checks inside the process.
+func (rs *results) writeLocals(p *page) {
+	p.para("## One check inside the process, in ns")
+	p.para("On a key that exists, keys of %d bytes. Each candidate reads the clock itself. 2× is two goroutines on the same keys: "+
+		"the time from one check to the next of both together. Denied is the same with all tokens spent. B/key is the heap that "+
+		"a key takes beyond its own bytes, and allocs are per check, both at the largest number of keys.", keyBytes)
+	cases := rs.columns()
+	head := []string{"who"}
+	for _, c := range cases {
+		head = append(head, c.title())
+	}
+	p.head(append(head, "allocs", "B/key")...)
+	for _, c := range candidates() {
+		rs.writeLocal(p, c.name, cases)
+	}
+	p.gap()
+	rs.writeWrong(p)
+}
+
+// columns returns the cases that were measured, without who.
+func (rs *results) columns() []localCase {
+	var cases []localCase
+	seen := map[localCase]bool{}
+	for _, c := range candidates() {
+		for _, l := range rs.Locals {
+			if at := l.localCase; at.Who == c.name && len(l.NS) > 0 {
+				at.Who = ""
+				if !seen[at] {
+					seen[at] = true
+					cases = append(cases, at)
+				}
+			}
+		}
+	}
+	return cases
+}
+
+// title returns the head of c's column.
+func (c localCase) title() string {
+	title := counted(c.Keys)
+	if c.Goroutines > 1 {
+		title += fmt.Sprintf(", %d×", c.Goroutines)
+	}
+	if c.Limit == spent().name {
+		title += ", denied"
+	}
+	return title
+}
+
+// writeLocal adds the row of who, if there is anything in it.
+func (rs *results) writeLocal(p *page, who string, cases []localCase) {
+	var (
+		cells  = []string{who}
+		allocs samples
+		heap   samples
+	)
+	for _, c := range cases {
+		c.Who = who
+		l := rs.local(c)
+		cells = append(cells, figure(l.NS, ""))
+		if len(l.NS) > 0 && c == plain(who, c.Keys) {
+			allocs = l.Allocs.whole()
+		}
+	}
+	for _, w := range rs.Heaps {
+		if w.Who == who {
+			heap = w.Bytes
+		}
+	}
+	if len(allocs) > 0 {
+		p.row(append(cells, number(allocs.median()), figure(heap, ""))...)
+	}
+}
+
+// writeWrong says who did not always answer as the limit says.
+func (rs *results) writeWrong(p *page) {
+	for _, l := range rs.Locals {
+		if l.Wrong > 0 {
+			p.para("%s, %s: %d checks ended with an error or a wrong answer.", l.Who, l.title(), l.Wrong)
+		}
+	}
+}
+
+// writeRemotes adds the table of checks over a network.
+func (rs *results) writeRemotes(p *page) {
+	p.para("## One check over loopback")
+	p.para("Each caller asks for the next check when it has the answer to the one before; one load generator for all. The other " +
+		"side is a process of its own on the same cores. CPU is the processor time of a check in all processes together, the " +
+		"load generator's included.")
+	p.head("who", "callers", "checks/s", "p50, µs", "p99, µs", "CPU, µs")
+	for _, who := range []string{redisRate, forwarded, publicGRPC, bareUnary, bareTalk} {
+		for _, r := range rs.Remotes {
+			if r.Who == who && len(r.PerSecond) > 0 {
+				p.row(who, fmt.Sprint(r.Callers), figure(r.PerSecond, ""), figure(r.P50, ""), figure(r.P99, ""), figure(r.CPU, ""))
+			}
+		}
+	}
+	p.gap()
+	for _, r := range rs.Remotes {
+		if r.Failed > 0 {
+			p.para("%s with %d callers: %d checks were not decided as they should be, the first: %s.", r.Who, r.Callers, r.Failed,
+				strings.ReplaceAll(r.Failure, "\n", " "))
+		}
+	}
+}
