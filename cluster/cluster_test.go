@@ -364,3 +364,35 @@ func TestReadyMeansAllAgree(t *testing.T) {
 		}
 	})
 }
+
+// A node whose only seed is itself is the first of its cluster.
+func TestItsOwnSeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := clustertest.NewNet(1)
+		host := net.Host()
+		tr, err := net.Transport(host + ":7946")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := cluster.New(cluster.Config{
+			Name: "a", Transport: clustertest.NewWires(net).Transport(host), GossipTransport: tr, Gossip: host + ":7946",
+			Seeds: []string{host + ":7946"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		done := make(chan error)
+		go func() { done <- n.Run(ctx) }()
+		select {
+		case <-n.Ready():
+		case <-ctx.Done():
+			t.Error("a node whose seed is itself is not ready after a minute")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+		time.Sleep(time.Minute)
+	})
+}

@@ -86,7 +86,7 @@ func (v *view) knows(members []gossip.Member) bool {
 func (n *Node) join(ctx context.Context, g *gossip.Gossip, seeds []string) error {
 	met, err := g.Join(ctx, seeds)
 	switch {
-	case met > 0:
+	case met > 0, err == nil: // with no error and nobody met all seeds are this node itself
 		n.setJoined()
 		return nil
 	case ctx.Err() != nil:

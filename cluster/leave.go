@@ -14,5 +14,6 @@ func (n *Node) Leave(ctx context.Context) error {
 		return ErrNotReady
 	}
 	n.log.Info("leaving")
+	g.SetDraining(true) // so that nobody takes it for missing
 	return g.Leave(ctx)
 }

@@ -91,7 +91,7 @@ func NewAsk() *Ask { return &Ask{done: make(chan struct{}, 1)} }
 func (a *Ask) Finished() <-chan struct{} { return a.done }
 
 // MaxChecks is the most checks of one Ask.
-const MaxChecks = 256
+const MaxChecks = 1000
 
 // An Answer is what the holder said.
 type Answer struct {
