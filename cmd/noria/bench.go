@@ -24,11 +24,12 @@ type bench struct {
 	requests    int // 0 for no bound
 	timeout     time.Duration
 
-	limit  bucket.Limit
-	cost   int
-	batch  int // checks of one request
-	stream bool
-	keys   keySpace
+	limit     bucket.Limit
+	limitText string // limit, written once for all requests
+	cost      int
+	batch     int // checks of one request
+	stream    bool
+	keys      keySpace
 
 	allowRemote bool
 	out         output
@@ -122,6 +123,7 @@ func parseTargets(args []string) ([]target, error) {
 
 // check completes b and says what cannot work together.
 func (b *bench) check(cmd *cobra.Command) error {
+	b.limitText = b.limit.String()
 	if b.requests > 0 && !cmd.Flags().Changed("duration") {
 		b.duration = maxDuration
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,31 @@ func TestOpenLoopCountsFromIntendedStart(t *testing.T) {
 		}
 		if r.Latency.Mean < 50e3 || r.Latency.Mean > 51e3 {
 			t.Errorf("mean is %v us, want 50,500", r.Latency.Mean)
+		}
+	})
+}
+
+// The progress line comes once a second, says what is counted so far, and is gone at the end.
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoad(&bench{}, nil)
+		out, done, ended := new(strings.Builder), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			l.tell(out, done)
+		}()
+		for range 3 {
+			for range 1000 {
+				l.tally.add(0, 2*time.Millisecond, outcome{allowed: true})
+			}
+			l.tally.add(0, 0, outcome{err: "Unavailable"})
+			time.Sleep(1010 * time.Millisecond) // of the bubble's clock
+		}
+		close(done)
+		<-ended
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\r\x1b[K"), "\r\x1b[K")
+		if want := "   3s  1,000/s  p50 2ms  p99 2ms  denied 0  errors 3"; len(lines) != 4 || lines[3] != want {
+			t.Errorf("progress is %q, want three lines, the last of them %q", lines, want)
 		}
 	})
 }

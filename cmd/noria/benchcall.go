@@ -80,10 +80,10 @@ func (b *bench) caller(ctx context.Context, t target) (caller, error) {
 
 // checks returns what to ask for keys.
 func (b *bench) checks(keys []string) []*noriapb.CheckRequest {
-	limit, cost := b.limit.String(), int64(b.cost)
+	cost := int64(b.cost)
 	checks := make([]*noriapb.CheckRequest, len(keys))
 	for i, k := range keys {
-		checks[i] = &noriapb.CheckRequest{Key: k, Limit: limit, Cost: &cost}
+		checks[i] = &noriapb.CheckRequest{Key: k, Limit: b.limitText, Cost: &cost}
 	}
 	return checks
 }
@@ -149,9 +149,8 @@ type httpCheck struct {
 // ask implements caller.
 func (c *httpCaller) ask(ctx context.Context, _ int, keys []string) outcome {
 	body := httpCheck{Checks: make([]httpCheck, len(keys))}
-	limit := c.bench.limit.String()
 	for i, k := range keys {
-		body.Checks[i] = httpCheck{Key: k, Limit: limit, Cost: &c.bench.cost}
+		body.Checks[i] = httpCheck{Key: k, Limit: c.bench.limitText, Cost: &c.bench.cost}
 	}
 	if len(keys) == 1 {
 		body = body.Checks[0]

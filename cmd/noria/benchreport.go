@@ -61,7 +61,7 @@ func (l *load) report(took time.Duration) report {
 	b, t := l.bench, l.tally
 	r := report{
 		Loop: "closed", Concurrency: b.concurrency, Rate: b.rate, Stream: b.stream, Batch: b.batch,
-		Keys: b.keys.number, Dist: b.keys.dist, Limit: b.limit.String(), Cost: b.cost, Seconds: took.Seconds(),
+		Keys: b.keys.number, Dist: b.keys.dist, Limit: b.limitText, Cost: b.cost, Seconds: took.Seconds(),
 		Allowed: t.allowed.Load(), Denied: t.denied.Load(), Degraded: t.degraded.Load(), Errors: t.errors.Load(),
 		ErrorKinds: t.errorKinds(), Latency: latencyOf(t.latencies()),
 	}

@@ -73,7 +73,6 @@ func (c paint) red(s string) string    { return c.in("31", s) }
 func (c paint) green(s string) string  { return c.in("32", s) }
 func (c paint) yellow(s string) string { return c.in("33", s) }
 func (c paint) bold(s string) string   { return c.in("1", s) }
-func (c paint) dim(s string) string    { return c.in("2", s) }
 
 // isTerminal says whether w is a terminal.
 func isTerminal(w io.Writer) bool {
