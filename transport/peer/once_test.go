@@ -57,6 +57,8 @@ type teller struct {
 	asks   []*cluster.Ask
 	dones  []*atomic.Int32
 
+	owner sync.Mutex // of asks that are done
+
 	mu    sync.Mutex
 	seen  map[string]int // guarded by mu; how often b was asked each key
 	flaws []string       // guarded by mu
@@ -102,12 +104,12 @@ func TestExactlyOnce(t *testing.T) {
 	})
 }
 
-// tell tells s and returns what broke. The peer that is asked is what wrap makes of it, if that is not nil.
-func tell(t *testing.T, s story, wrap func(cluster.Peer) cluster.Peer) []string {
+// tell tells s and returns what broke. plant, if it is not nil, puts a bug into the peer before.
+func tell(t *testing.T, s story, plant func(*teller)) []string {
 	w := &teller{seen: map[string]int{}}
 	w.fleet = newFleet(t, Config{MaxQueue: s.buffer}, w.handler())
-	if wrap != nil {
-		w.peer = wrap(w.peer)
+	if plant != nil {
+		plant(w)
 	}
 	for _, step := range s.steps {
 		w.happen(step)
@@ -194,6 +196,8 @@ func (s *teller) askOne(x step) {
 			s.flaw("an ask without an error has the answer %+v", a.Answer)
 		}
 		// It is ours again: the race detector tells if anybody else still touches it.
+		s.owner.Lock()
+		defer s.owner.Unlock()
 		a.Checks[0].Request.Key = "mine"
 		a.Answer, a.Wait, a.Err = cluster.Answer{}, 0, nil
 	})
@@ -210,24 +214,28 @@ func isKnown(err error) bool {
 
 // What TestExactlyOnce looks for it finds.
 func TestExactlyOnceFinds(t *testing.T) {
-	for name, bug := range map[string]func(cluster.Peer, *cluster.Ask){
-		"done 2 times": func(_ cluster.Peer, a *cluster.Ask) {
+	for name, bug := range map[string]func(*teller, cluster.Peer, *cluster.Ask){
+		"done 2 times": func(w *teller, _ cluster.Peer, a *cluster.Ask) {
 			a.Done(cluster.ErrPeerLost)
-			time.AfterFunc(time.Second, func() { a.Done(cluster.ErrPeerLost) })
+			time.AfterFunc(time.Second, func() {
+				w.owner.Lock() // so that it is no data race, which would be found as well
+				defer w.owner.Unlock()
+				a.Done(cluster.ErrPeerLost)
+			})
 		},
-		"was done after": func(_ cluster.Peer, a *cluster.Ask) {
+		"was done after": func(_ *teller, _ cluster.Peer, a *cluster.Ask) {
 			time.AfterFunc(a.Wait+2*tick, func() { a.Done(cluster.ErrPeerSilent) })
 		},
-		"ended with": func(_ cluster.Peer, a *cluster.Ask) { a.Done(errors.New("some error")) },
-		"was asked 2 times": func(p cluster.Peer, a *cluster.Ask) {
+		"ended with": func(_ *teller, _ cluster.Peer, a *cluster.Ask) { a.Done(errors.New("some error")) },
+		"was asked 2 times": func(_ *teller, p cluster.Peer, a *cluster.Ask) {
 			p.Ask(newAsk(a.Checks[0].Request.Key, a.Wait))
 			p.Ask(a)
 		},
-		"has the answer": func(_ cluster.Peer, a *cluster.Ask) { a.Done(nil) },
+		"has the answer": func(_ *teller, _ cluster.Peer, a *cluster.Ask) { a.Done(nil) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := story{buffer: 10, steps: []step{{what: "ask", wait: time.Second, count: 2, key: 20}, {what: "pause"}}}
-			flaws := tell(t, s, func(p cluster.Peer) cluster.Peer { return planted{p, bug} })
+			flaws := tell(t, s, func(w *teller) { w.peer = planted{w.peer, w, bug} })
 			if len(flaws) == 0 || !strings.Contains(flaws[0], name) {
 				t.Errorf("the flaws of a peer that does it wrong are %q, want %q", flaws, name)
 			}
@@ -238,7 +246,8 @@ func TestExactlyOnceFinds(t *testing.T) {
 // planted is a peer with a bug.
 type planted struct {
 	cluster.Peer
-	bug func(cluster.Peer, *cluster.Ask)
+	w   *teller
+	bug func(*teller, cluster.Peer, *cluster.Ask)
 }
 
-func (p planted) Ask(a *cluster.Ask) { p.bug(p.Peer, a) }
+func (p planted) Ask(a *cluster.Ask) { p.bug(p.w, p.Peer, a) }
