@@ -24,14 +24,14 @@ func (m *windowed) take(wall time.Time, cost int64) Decision {
 	if m.taken > 0 && !m.start.Before(start) {
 		start, end, taken = m.start, m.end, m.taken
 	}
-	d := Decision{Allowed: taken+cost <= m.l.Burst}
+	d := Decision{Allowed: cost == 0 || taken+cost <= m.l.Burst}
 	if !d.Allowed {
 		d.RetryAfter = end.Sub(wall)
 	} else if cost > 0 {
 		taken += cost
 		m.start, m.end, m.taken = start, end, taken
 	}
-	d.Remaining = m.l.Burst - taken
+	d.Remaining = max(0, m.l.Burst-taken)
 	if taken > 0 {
 		d.ResetAfter = end.Sub(wall)
 	}

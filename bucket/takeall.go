@@ -177,7 +177,7 @@ func (g *group) recall(i int) bool {
 		return false
 	}
 	for j := range g.items[:i] {
-		if r := g.items[j].Request; r.ID == it.Request.ID && r.Key == it.Request.Key {
+		if r := g.items[j].Request; r.Cost > 0 && r.ID == it.Request.ID && r.Key == it.Request.Key {
 			it.Decision = g.items[j].Decision
 			return true
 		}
