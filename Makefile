@@ -15,7 +15,7 @@ P ?= 2
 
 # Inputs that `make test` gives to each fuzz target. A number and not a time, because Go's fuzzer now and then calls the
 # end of its time a failure.
-FUZZ_INPUTS ?= 10000
+FUZZ_INPUTS ?= 5000
 
 # How long `make fuzz` tries each target and `make soak` each limit, and how often `make bench` runs each benchmark.
 FUZZ_TIME ?= 1m
@@ -55,8 +55,8 @@ unit: ## All tests but those with real processes, under the race detector.
 	$(GO) test -race -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
 
 .PHONY: e2e
-e2e: tool-grpcurl ## Tests with real processes, the README's lines among them.
-	E2E_GRPCURL=$(TOOLS)/grpcurl $(GO) test -race -count=1 -timeout 10m ./e2e
+e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, and of the README's lines.
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 10m ./e2e
 
 .PHONY: fuzz-briefly
 fuzz-briefly: ## Every fuzz target with FUZZ_INPUTS inputs.
@@ -67,20 +67,20 @@ fuzz: ## Every fuzz target for FUZZ_TIME.
 	@$(call each-fuzz,$(FUZZ_TIME))
 
 .PHONY: soak
-soak: tool-grpcurl ## The tests with real processes with limits watched for SOAK_TIME, nodes built with the race detector.
+soak: tool-grpcurl ## The tests with real processes, with limits watched for SOAK_TIME.
 	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME)
 
 ##@ Measure
 
 .PHONY: bench-once
 bench-once: ## Every benchmark once: do they still run?
-	$(GO) test -run '^$$' -bench . -benchtime 1x -p 1 ./...
+	$(GO) test -run '^$$' -bench . -benchtime 1x -p 1 $$($(GO) list ./... | grep -v '/e2e')
 
 .PHONY: bench
 bench: tool-benchstat ## Benchmarks that match BENCH, BENCH_COUNT times, summed up; new.txt becomes old.txt.
 	@mkdir -p $(BIN)
 	@if [[ -e $(BIN)/bench-new.txt ]]; then mv $(BIN)/bench-new.txt $(BIN)/bench-old.txt; fi
-	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(BENCH_COUNT) -p 1 ./... | tee $(BIN)/bench-new.txt
+	$(GO) test -run '^$$' -bench '$(BENCH)' -count $(BENCH_COUNT) -p 1 $$($(GO) list ./... | grep -v '/e2e') | tee $(BIN)/bench-new.txt
 	@cd $(BIN) && $(TOOLS)/benchstat $$(ls bench-old.txt 2>/dev/null) bench-new.txt
 
 .PHONY: compare

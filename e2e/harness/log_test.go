@@ -59,3 +59,20 @@ func TestLogFindEnds(t *testing.T) {
 		}
 	})
 }
+
+// A process that broke down is noticed, and one that only speaks of panic is not.
+func TestBreakdown(t *testing.T) {
+	cases := []struct{ log, want string }{
+		{"", ""},
+		{`{"msg":"ready"}`, ""},
+		{`{"msg":"panic: no"}`, ""},
+		{"one\npanic: oh\n\ngoroutine 1 [running]:", "panic: oh"},
+		{"fatal error: all goroutines are asleep - deadlock!", "fatal error: all goroutines are asleep - deadlock!"},
+		{"==================\nWARNING: DATA RACE\nWrite at", "WARNING: DATA RACE"},
+	}
+	for _, c := range cases {
+		if got := breakdown(strings.Split(c.log, "\n")); got != c.want {
+			t.Errorf("breakdown(%q) = %q, want %q", c.log, got, c.want)
+		}
+	}
+}

@@ -55,12 +55,26 @@ func cleanEnv() []string {
 	return env
 }
 
-// discard ends the process at the end of the test, and keeps its log if the test failed.
+// discard ends the process at the end of the test, fails the test if the process broke down, and keeps its log if the test
+// failed.
 func (p *Process) discard() {
 	p.Kill()
+	if line := breakdown(p.Log.Lines()); line != "" {
+		p.t.Errorf("%s broke down: %s", p.Name, line)
+	}
 	if p.t.Failed() {
 		keep(p.t, fmt.Sprintf("%s-%d", p.Name, p.Pid()), p.Log)
 	}
+}
+
+// breakdown returns the line with which Go's runtime says that a program is wrong, "" if there is none.
+func breakdown(lines []string) string {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || line == "WARNING: DATA RACE" {
+			return line
+		}
+	}
+	return ""
 }
 
 // Pid returns the process's id.
