@@ -43,12 +43,12 @@ func startBare(ctx context.Context) (*bareProcess, error) {
 }
 
 // ways returns how the empty unary service of the process pid is asked, and its bare stream: one message, one answer.
-func (a bareAddrs) ways(pid int) ([]way, error) {
+func (a bareAddrs) ways(ctx context.Context, pid int) ([]way, error) {
 	unary, err := checkAsk(a.Unary)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := streamAsk(a.Stream)
+	stream, err := streamAsk(ctx, a.Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +58,8 @@ func (a bareAddrs) ways(pid int) ([]way, error) {
 	}, nil
 }
 
-// streamAsk opens a stream, until the tool ends, and returns the ask that uses it. It is for one caller.
-func streamAsk(addr string) (ask, error) {
+// streamAsk opens a stream, which ends with ctx, and returns the ask that uses it. It is for one caller.
+func streamAsk(ctx context.Context, addr string) (ask, error) {
 	message, err := proto.Marshal(bareAskFrame())
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func streamAsk(addr string) (ask, error) {
 		return nil, err
 	}
 	desc := bareStream()
-	s, err := conn.NewStream(context.Background(), &desc, bareMethod)
+	s, err := conn.NewStream(ctx, &desc, bareMethod)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

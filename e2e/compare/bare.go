@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,23 +31,18 @@ type bareAddrs struct {
 
 // serveBare serves until stdin ends, and says on stdout where.
 func serveBare(stdin io.Reader, stdout io.Writer) error {
-	unary := grpc.NewServer()
-	noriapb.RegisterNoriaServer(unary, yes{})
-	answer, err := proto.Marshal(bareAnswerFrame())
+	stream, err := newBareStream()
 	if err != nil {
 		return err
 	}
-	stream := grpc.NewServer(
-		grpc.ForceServerCodecV2(raw{}),
-		grpc.StaticStreamWindowSize(peerWindow), grpc.StaticConnWindowSize(peerWindow),
-		grpc.ReadBufferSize(peerBuffer), grpc.WriteBufferSize(peerBuffer),
-	)
-	stream.RegisterService(bareService(), frames(answer))
+	unary := grpc.NewServer()
+	noriapb.RegisterNoriaServer(unary, yes{})
 	var (
 		addrs   bareAddrs
 		serving errgroup.Group
 	)
 	for s, addr := range map[*grpc.Server]*string{unary: &addrs.Unary, stream: &addrs.Stream} {
+		defer s.Stop()
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -60,10 +56,22 @@ func serveBare(stdin io.Reader, stdout io.Writer) error {
 	_, err = io.Copy(io.Discard, stdin)
 	unary.Stop()
 	stream.Stop()
-	if served := serving.Wait(); err == nil {
-		err = served
+	return errors.Join(err, serving.Wait())
+}
+
+// newBareStream returns the server of the bare stream.
+func newBareStream() (*grpc.Server, error) {
+	answer, err := proto.Marshal(bareAnswerFrame())
+	if err != nil {
+		return nil, err
 	}
-	return err
+	s := grpc.NewServer(
+		grpc.ForceServerCodecV2(raw{}),
+		grpc.StaticStreamWindowSize(peerWindow), grpc.StaticConnWindowSize(peerWindow),
+		grpc.ReadBufferSize(peerBuffer), grpc.WriteBufferSize(peerBuffer),
+	)
+	s.RegisterService(bareService(), frames(answer))
+	return s, nil
 }
 
 // yes allows everything.

@@ -1,5 +1,7 @@
 package main
 
+import "context"
+
 // The names of candidates that targets speak of.
 const (
 	storeTake  = "Noria: bucket.Store.Take"
@@ -21,8 +23,8 @@ type candidate struct {
 	// one says that it limits one key alone.
 	one bool
 
-	// open returns a limiter that enforces l.
-	open func(l limit) (limiter, error)
+	// open returns a limiter that enforces l and does not outlive ctx.
+	open func(ctx context.Context, l limit) (limiter, error)
 }
 
 // A limiter is an open candidate.

@@ -76,7 +76,7 @@ func TestCandidates(t *testing.T) {
 	for _, c := range candidates() {
 		t.Run(c.name, func(t *testing.T) {
 			for _, l := range []limit{plenty(), spent()} {
-				opened, err := c.open(l)
+				opened, err := c.open(t.Context(), l)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +144,7 @@ func BenchmarkCheck(b *testing.B) {
 }
 
 func benchCandidate(b *testing.B, c candidate, ks keySet) {
-	opened, err := c.open(plenty())
+	opened, err := c.open(b.Context(), plenty())
 	if err != nil {
 		b.Fatal(err)
 	}

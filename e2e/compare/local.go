@@ -25,7 +25,8 @@ type local struct {
 	localCase
 	NS     samples `json:"ns"`              // from one check to the next, of all goroutines together
 	Allocs samples `json:"allocs"`          // allocations per check
-	Wrong  int64   `json:"wrong,omitempty"` // checks that were not answered as the limit says
+	Checks int64   `json:"checks"`          // in all rounds
+	Wrong  int64   `json:"wrong,omitempty"` // of them not answered as the limit says
 }
 
 // measureLocal asks every candidate about every number of keys.
@@ -57,7 +58,7 @@ func (r *run) measureCandidate(ctx context.Context, c candidate, ks keySet) erro
 
 func (r *run) measureLimiter(ctx context.Context, c candidate, ks keySet, l limit, weigh bool, goroutines ...int) error {
 	before := heap()
-	opened, err := c.open(l)
+	opened, err := c.open(ctx, l)
 	if err != nil {
 		return err
 	}

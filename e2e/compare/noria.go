@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
@@ -16,7 +17,7 @@ const partitions = 16384
 
 // openStore returns the table of buckets by itself. What a caller cannot do without is part of each check: to find the
 // key's partition and to read the clock.
-func openStore(l limit) (limiter, error) {
+func openStore(_ context.Context, l limit) (limiter, error) {
 	base := time.Now()
 	store, err := bucket.NewStore(bucket.StoreConfig{Partitions: partitions, Epoch: base})
 	if err != nil {
@@ -34,8 +35,8 @@ func openStore(l limit) (limiter, error) {
 }
 
 // openNode returns a node that is its whole cluster, with its ports open: what a service embeds.
-func openNode(l limit) (limiter, error) {
-	n, err := startNode("alone", "")
+func openNode(ctx context.Context, l limit) (limiter, error) {
+	n, err := startNode(ctx, "alone", "")
 	if err != nil {
 		return limiter{}, err
 	}
@@ -43,7 +44,7 @@ func openNode(l limit) (limiter, error) {
 		r := bucket.Request{Limit: l.bucket(), Cost: 1}
 		return func(key string) bool {
 			r.Key = key
-			d, err := n.Check(context.Background(), r)
+			d, err := n.Check(ctx, r)
 			return err == nil && d.Allowed
 		}
 	}
@@ -57,8 +58,8 @@ type node struct {
 }
 
 // startNode runs a node on free ports of this machine that joins the gossip address seed, unless that is empty, and
-// returns it once it is ready.
-func startNode(name, seed string) (node, error) {
+// returns it once it is ready. It ends with ctx at the latest.
+func startNode(ctx context.Context, name, seed string) (node, error) {
 	transport, err := peer.New(peer.Config{Listen: "127.0.0.1:0"})
 	if err != nil {
 		return node{}, err
@@ -71,12 +72,16 @@ func startNode(name, seed string) (node, error) {
 	if err != nil {
 		return node{}, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- n.Run(ctx) }()
+	var running sync.WaitGroup
+	running.Go(func() { ended <- n.Run(ctx) })
 	select {
 	case <-n.Ready():
-		return node{Node: n, stop: func() { cancel(); <-ended }}, nil
+		return node{Node: n, stop: func() {
+			cancel()
+			running.Wait()
+		}}, nil
 	case err = <-ended:
 	case <-time.After(patience):
 		err = fmt.Errorf("not ready after %v", patience)

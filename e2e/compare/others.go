@@ -21,12 +21,12 @@ import (
 
 func newRate(l limit) *rate.Limiter { return rate.NewLimiter(rate.Every(l.every), l.burst) }
 
-func openRate(l limit) (limiter, error) {
+func openRate(_ context.Context, l limit) (limiter, error) {
 	one := newRate(l)
 	return shared(func(string) bool { return one.Allow() }), nil
 }
 
-func openRateMutex(l limit) (limiter, error) {
+func openRateMutex(_ context.Context, l limit) (limiter, error) {
 	var (
 		mu sync.Mutex
 		of = make(map[string]*rate.Limiter)
@@ -43,7 +43,7 @@ func openRateMutex(l limit) (limiter, error) {
 	}), nil
 }
 
-func openRateMap(l limit) (limiter, error) {
+func openRateMap(_ context.Context, l limit) (limiter, error) {
 	var of sync.Map // of *rate.Limiter
 	return shared(func(key string) bool {
 		one, ok := of.Load(key)
@@ -54,7 +54,7 @@ func openRateMap(l limit) (limiter, error) {
 	}), nil
 }
 
-func openJuju(l limit) (limiter, error) {
+func openJuju(_ context.Context, l limit) (limiter, error) {
 	var (
 		mu sync.Mutex
 		of = make(map[string]*ratelimit.Bucket)
@@ -71,12 +71,11 @@ func openJuju(l limit) (limiter, error) {
 	}), nil
 }
 
-func openGoLimiter(l limit) (limiter, error) {
+func openGoLimiter(ctx context.Context, l limit) (limiter, error) {
 	store, err := memorystore.New(&memorystore.Config{Tokens: uint64(l.burst), Interval: time.Hour})
 	if err != nil {
 		return limiter{}, err
 	}
-	ctx := context.Background()
 	opened := shared(func(key string) bool {
 		_, _, _, ok, err := store.Take(ctx, key)
 		return ok && err == nil
@@ -85,7 +84,7 @@ func openGoLimiter(l limit) (limiter, error) {
 	return opened, nil
 }
 
-func openThrottled(l limit) (limiter, error) {
+func openThrottled(ctx context.Context, l limit) (limiter, error) {
 	store, err := memstore.NewCtx(0)
 	if err != nil {
 		return limiter{}, err
@@ -97,21 +96,21 @@ func openThrottled(l limit) (limiter, error) {
 		return limiter{}, err
 	}
 	return shared(func(key string) bool {
-		limited, _, err := gcra.RateLimitCtx(context.Background(), key, 1)
+		limited, _, err := gcra.RateLimitCtx(ctx, key, 1)
 		return !limited && err == nil
 	}), nil
 }
 
-func openUlule(l limit) (limiter, error) {
+func openUlule(ctx context.Context, l limit) (limiter, error) {
 	store := memory.NewStoreWithOptions(ulule.StoreOptions{Prefix: "l", CleanUpInterval: time.Minute})
 	of := ulule.New(store, ulule.Rate{Period: time.Hour, Limit: int64(l.burst)})
 	return shared(func(key string) bool {
-		c, err := of.Get(context.Background(), key)
+		c, err := of.Get(ctx, key)
 		return !c.Reached && err == nil
 	}), nil
 }
 
-func openTollbooth(l limit) (limiter, error) {
+func openTollbooth(_ context.Context, l limit) (limiter, error) {
 	of := tollbooth.NewLimiter(l.perSecond(), &tollboothlimiter.ExpirableOptions{DefaultExpirationTTL: time.Hour}).SetBurst(l.burst)
 	return shared(func(key string) bool { return !of.LimitReached(key) }), nil
 }

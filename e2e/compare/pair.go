@@ -80,7 +80,7 @@ func (p *pair) open(ctx context.Context, n int) error {
 	if err := json.Unmarshal([]byte(line), &p.addrs); err != nil {
 		return fmt.Errorf("ready line %s: %w", line, err)
 	}
-	if p.asker, err = startNode("asker", p.addrs.Gossip); err != nil {
+	if p.asker, err = startNode(ctx, "asker", p.addrs.Gossip); err != nil {
 		return err
 	}
 	conn, err := grpc.NewClient(p.addrs.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,13 +40,12 @@ func start(name string, args ...string) (*process, error) {
 	}
 	defer in.Close()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		out.Close()
-		return nil, err
+	p.cmd.SysProcAttr = attributes()
+	if p.stdin, err = p.cmd.StdinPipe(); err == nil {
+		err = p.cmd.Start()
 	}
-	if err := p.cmd.Start(); err != nil {
-		out.Close()
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
 	}
 	go func() {
 		p.read(out)

@@ -100,7 +100,7 @@ func (rs *remotes) openBare(ctx context.Context) error {
 		return err
 	}
 	rs.ends = append(rs.ends, b.end)
-	return rs.add(b.addrs.ways(b.pid()))
+	return rs.add(b.addrs.ways(ctx, b.pid()))
 }
 
 // add adds ways, unless err is not nil.

@@ -27,7 +27,7 @@ func TestBare(t *testing.T) {
 	if err := json.Unmarshal(line, &addrs); err != nil {
 		t.Fatal(err)
 	}
-	ways, err := addrs.ways(os.Getpid())
+	ways, err := addrs.ways(t.Context(), os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

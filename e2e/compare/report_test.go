@@ -33,7 +33,7 @@ func sampleRun() *run {
 	r.results.Locals = []*local{
 		{localCase: plain(storeTake, 1), NS: samples{60, 50, 70}, Allocs: samples{0, 0.001, 0}},
 		{localCase: plain(nodeCheck, 1), NS: samples{90, 90, 90}, Allocs: samples{0, 0, 0}},
-		{localCase: plain(rateMutex, 1), NS: samples{80, 80, 80}, Allocs: samples{0, 0, 0}, Wrong: 2},
+		{localCase: plain(rateMutex, 1), NS: samples{80, 80, 80}, Allocs: samples{0, 0, 0}, Checks: 160, Wrong: 2},
 		{localCase: plain(goLimiter, 1), NS: samples{120, 100, 140}, Allocs: samples{2, 2, 2}},
 	}
 	r.results.Heaps = []*weight{{Who: storeTake, Keys: 1_000_000, Bytes: samples{40.4, 40.5, 40.6}}}

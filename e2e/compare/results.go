@@ -58,7 +58,7 @@ func (rs *results) remote(c remoteCase) *remote {
 
 // addLocal adds a round of c. It returns an error if so many answers were wrong that something else was measured.
 func (rs *results) addLocal(c localCase, b benched) error {
-	if b.wrong*100 > b.checks {
+	if b.wrong*2 > b.checks {
 		return fmt.Errorf("limit %s, %d goroutines: %d of %d answers are wrong", c.Limit, c.Goroutines, b.wrong, b.checks)
 	}
 	at := rs.local(c)
@@ -67,6 +67,7 @@ func (rs *results) addLocal(c localCase, b benched) error {
 	}
 	at.NS = append(at.NS, float64(time.Second)/b.perSecond)
 	at.Allocs = append(at.Allocs, float64(b.allocs)/float64(b.checks))
+	at.Checks += b.checks
 	at.Wrong += b.wrong
 	return nil
 }

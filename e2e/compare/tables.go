@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -83,7 +84,7 @@ func (rs *results) writeLocal(p *page, who string, cases []localCase) {
 func (rs *results) writeWrong(p *page) {
 	for _, l := range rs.Locals {
 		if l.Wrong > 0 {
-			p.para("%s, %s: %d checks ended with an error or a wrong answer.", l.Who, l.title(), l.Wrong)
+			p.para("%s, %s: %.2f %% of the checks ended with an error or a wrong answer.", l.Who, l.title(), 100*float64(l.Wrong)/float64(l.Checks))
 		}
 	}
 }
@@ -98,7 +99,7 @@ func (rs *results) writeRemotes(p *page) {
 	for _, who := range []string{redisRate, forwarded, publicGRPC, bareUnary, bareTalk} {
 		for _, r := range rs.Remotes {
 			if r.Who == who && len(r.PerSecond) > 0 {
-				p.row(who, fmt.Sprint(r.Callers), figure(r.PerSecond, ""), figure(r.P50, ""), figure(r.P99, ""), figure(r.CPU, ""))
+				p.row(who, strconv.Itoa(r.Callers), figure(r.PerSecond, ""), figure(r.P50, ""), figure(r.P99, ""), figure(r.CPU, ""))
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func (rs *results) targets(many int) []target {
 		rs.faster(rateMap, many, 3),
 		rs.noAllocs(1), rs.noAllocs(fewKeys), rs.noAllocs(many),
 		{
-			what: fmt.Sprintf("a bucket of a Store beside its key, %s", counted(many)), bound: 64, most: true, unit: " B",
+			what: "a bucket of a Store beside its key, " + counted(many), bound: 64, most: true, unit: " B",
 			measured: rs.weight(storeTake, many).Bytes,
 		},
 		{
