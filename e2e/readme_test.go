@@ -63,6 +63,9 @@ func steadily(t *testing.T, run func(wrong *complaints) (degraded bool)) {
 	t.Error("an answer was degraded in every run: is the machine this slow?")
 }
 
+// isDegraded says whether a command printed a degraded answer, in JSON or as text.
+func isDegraded(out string) bool { return regexp.MustCompile(`source"?:?\s*"?degraded`).MatchString(out) }
+
 // play runs the commands of a page, one after the other, beside a fleet, and says whether one of them printed a degraded
 // answer. The page's ports are the usual ones; here they are others, which are written in their place in commands and read
 // back in what they print.
@@ -85,7 +88,7 @@ func play(t *testing.T, wrong *complaints, root string, commands []transcript.Co
 			f = startFleet(t, 3)
 		}
 		out, status := f.shell(t, dir, c.Text)
-		degraded = degraded || strings.Contains(out, "degraded")
+		degraded = degraded || isDegraded(out)
 		if got := f.usual(out); !c.Match(got) || status != c.Status {
 			wrong.Errorf("README.md, %v: exit status %d, prints\n%s\nwant exit status %d and\n%s", c, status, got, c.Status, strings.Join(c.Output, "\n"))
 		}
@@ -254,7 +257,7 @@ func (f *demoFleet) typeLines(t *testing.T, wrong *complaints, dir string) (degr
 		}
 		lines++
 		out, status := f.shell(t, dir, command)
-		degraded = degraded || strings.Contains(out, `"degraded"`)
+		degraded = degraded || isDegraded(out)
 		if status != fine {
 			wrong.Errorf("%s: exit status %d\n%s", command, status, out)
 		}
