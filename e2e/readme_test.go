@@ -64,7 +64,9 @@ func steadily(t *testing.T, run func(wrong *complaints) (degraded bool)) {
 }
 
 // isDegraded says whether a command printed a degraded answer, in JSON or as text.
-func isDegraded(out string) bool { return regexp.MustCompile(`source"?:?\s*"?degraded`).MatchString(out) }
+func isDegraded(out string) bool {
+	return regexp.MustCompile(`source"?:?\s*"?degraded`).MatchString(out)
+}
 
 // play runs the commands of a page, one after the other, beside a fleet, and says whether one of them printed a degraded
 // answer. The page's ports are the usual ones; here they are others, which are written in their place in commands and read
