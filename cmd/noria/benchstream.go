@@ -19,7 +19,7 @@ type streamCaller struct {
 	slots []slot // of the callers by their numbers
 
 	mu   sync.Mutex
-	open *session // nil for none; guarded by mu
+	open *pipe // nil for none; guarded by mu
 }
 
 // A slot is where one caller waits for its answer.
@@ -29,8 +29,8 @@ type slot struct {
 	answer chan outcome  // has room for one
 }
 
-// A session is one stream.
-type session struct {
+// A pipe is one stream.
+type pipe struct {
 	stream grpc.BidiStreamingClient[noriapb.StreamChecksRequest, noriapb.StreamChecksResponse]
 	cancel context.CancelFunc
 	broken chan struct{} // closed when no more answers come
@@ -46,8 +46,8 @@ func newStreamCaller(b *bench, conn *grpc.ClientConn) *streamCaller {
 	return c
 }
 
-// session returns the open stream, or opens one.
-func (c *streamCaller) session() (*session, error) {
+// opened returns the open stream, or opens one.
+func (c *streamCaller) opened() (*pipe, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.open != nil {
@@ -63,13 +63,13 @@ func (c *streamCaller) session() (*session, error) {
 		cancel()
 		return nil, err
 	}
-	c.open = &session{stream: stream, cancel: cancel, broken: make(chan struct{})}
+	c.open = &pipe{stream: stream, cancel: cancel, broken: make(chan struct{})}
 	go c.receive(c.open)
 	return c.open, nil
 }
 
 // receive hands the answers of s to those who wait for them, until s breaks.
-func (c *streamCaller) receive(s *session) {
+func (c *streamCaller) receive(s *pipe) {
 	defer close(s.broken)
 	defer s.cancel()
 	for {
@@ -95,7 +95,7 @@ func (c *streamCaller) receive(s *session) {
 
 // ask implements caller.
 func (c *streamCaller) ask(ctx context.Context, number int, keys []string) outcome {
-	s, err := c.session()
+	s, err := c.opened()
 	if err != nil {
 		return outcome{err: codes.Unavailable.String()}
 	}
