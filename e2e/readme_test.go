@@ -186,8 +186,11 @@ func (f *demoFleet) started(t *testing.T) bool {
 	return false
 }
 
-// usual returns text with the usual ports in place of the fleet's.
+// usual returns text with the usual ports and program in place of the fleet's.
 func (f *demoFleet) usual(text string) string {
+	if f.Process != nil {
+		text = strings.ReplaceAll(text, f.Path(), "bin/noria")
+	}
 	back := map[int]int{}
 	for usual, port := range f.ports {
 		back[port] = usual
@@ -254,7 +257,7 @@ func (f *demoFleet) typeLines(t *testing.T, wrong *complaints, dir string) (degr
 	lines := 0
 	for _, line := range f.Log.Lines() {
 		command := strings.TrimSpace(line)
-		if !strings.HasPrefix(command, "curl ") && !strings.HasPrefix(command, "noria ") {
+		if !strings.HasPrefix(command, "curl ") && !strings.Contains(command, "noria check ") {
 			continue
 		}
 		lines++

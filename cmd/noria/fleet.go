@@ -70,7 +70,7 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 		if err := f.agree(gctx, nodes); err != nil || gctx.Err() != nil {
 			return err
 		}
-		return f.out.print(p.stdout, f.data(nodes), f.screen(p.paint(p.stdout), nodes))
+		return f.out.print(p.stdout, f.data(nodes), f.screen(p.program, p.paint(p.stdout), nodes))
 	})
 	if err := g.Wait(); err != nil {
 		return err

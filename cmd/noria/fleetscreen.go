@@ -74,7 +74,7 @@ func (f *fleet) data(nodes []*server) fleetData {
 }
 
 // screen returns what prints where nodes are and what to try.
-func (f *fleet) screen(c paint, nodes []*server) func(io.Writer) {
+func (f *fleet) screen(program string, c paint, nodes []*server) func(io.Writer) {
 	d := f.data(nodes)
 	return func(w io.Writer) {
 		fmt.Fprintf(w, "%s The ring has epoch %s.\n\n", c.green(agreed(len(nodes))), d.Epoch)
@@ -93,7 +93,7 @@ func (f *fleet) screen(c paint, nodes []*server) func(io.Writer) {
 		table(w, rows...)
 		fmt.Fprintln(w, "\nAsk any of them, they share every bucket:")
 		fmt.Fprintln(w)
-		for _, line := range f.lines(d.Nodes) {
+		for _, line := range f.lines(program, d.Nodes) {
 			fmt.Fprintln(w, "  "+c.bold(line))
 		}
 		fmt.Fprintln(w, "\nCtrl-C stops all of them.")
@@ -109,13 +109,13 @@ func agreed(n int) string {
 }
 
 // lines returns what to type next. All of them work as they are.
-func (f *fleet) lines(nodes []fleetNode) []string {
+func (f *fleet) lines(program string, nodes []fleetNode) []string {
 	first, last := nodes[0], nodes[len(nodes)-1]
 	lines := []string{
 		check("curl -i", first.API),
 		check("curl", last.API),
 		"curl http://" + first.Admin + "/status",
-		`noria check user:42 "5/m" --node ` + last.GRPC,
+		program + ` check user:42 "5/m" --node ` + last.GRPC,
 	}
 	if f.front.upstream != nil {
 		lines = append(lines, "curl -i http://"+first.HTTP+"/")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -14,16 +15,17 @@ type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            map[string]string
+	program        string // as it can be typed again
 	signals        <-chan os.Signal // what asks to stop; nil for never
 }
 
-// run executes the command line args, without the program's name, and returns the exit status. env is as os.Environ has
-// it.
+// run executes the command line args, the program's name first, and returns the exit status. env is as os.Environ has it.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
+	program, args := typed(args[0]), args[1:]
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	p := &process{stdin: stdin, stdout: stdout, stderr: stderr, env: environ(env), signals: signals}
+	p := &process{stdin: stdin, stdout: stdout, stderr: stderr, env: environ(env), program: program, signals: signals}
 	return p.run(args)
 }
 
@@ -50,6 +52,18 @@ func (p *process) run(args []string) int {
 			cancel()
 		}
 	}
+}
+
+// typed returns what to type for the program that was started as name: a path in this folder is shortest from here.
+func typed(name string) string {
+	here, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(name) {
+		return name
+	}
+	if path, err := filepath.Rel(here, name); err == nil && filepath.IsLocal(path) {
+		return path
+	}
+	return name
 }
 
 // environ returns the variables of env by their names. Empty ones count as not set.

@@ -58,7 +58,7 @@ type running struct {
 func start(t *testing.T, env []string, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, out: newLines(), err: newLines(), signals: make(chan os.Signal, 2), ended: make(chan struct{})}
-	p := &process{stdin: strings.NewReader(""), stdout: r.out, stderr: r.err, env: environ(env), signals: r.signals}
+	p := &process{stdin: strings.NewReader(""), stdout: r.out, stderr: r.err, env: environ(env), program: "noria", signals: r.signals}
 	go func() {
 		defer close(r.ended)
 		r.status = p.run(args)

@@ -44,6 +44,9 @@ func StartProcess(t testing.TB, name string, env []string, args ...string) *Proc
 	return p
 }
 
+// Path returns the path of the binary that p runs.
+func (p *Process) Path() string { return p.cmd.Path }
+
 // cleanEnv returns the environment without the variables that noria reads.
 func cleanEnv() []string {
 	var env []string
