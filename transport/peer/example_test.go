@@ -14,6 +14,30 @@ import (
 	"github.com/noriahq/noria/transport/peer"
 )
 
+// A node beside a service: started once, asked for every request.
+func ExampleNew() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	tr, err := peer.New(peer.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	node, err := cluster.New(cluster.Config{Name: "orders-1", Transport: tr, Gossip: "127.0.0.1:0"}) // Seeds: the others
+	if err != nil {
+		log.Fatal(err)
+	}
+	go node.Run(ctx)
+	<-node.Ready()
+
+	limit, err := bucket.ParseLimit("100/s burst 200")
+	if err != nil {
+		log.Fatal(err)
+	}
+	d, err := node.Check(ctx, bucket.Request{Key: "tenant:42", Limit: limit, Cost: 1})
+	fmt.Println(d.Allowed, d.Remaining, err)
+	// Output: true 199 <nil>
+}
+
 // Two nodes in one process limit one HTTP handler: whichever of them a client meets, there are three requests for it.
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
