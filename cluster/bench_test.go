@@ -11,8 +11,8 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// benchNode returns a node that holds every third partition or, alone, all of them, and n requests for keys it holds.
-func benchNode(b *testing.B, n int, members ...ring.Member) (*Node, []bucket.Request) {
+// benchNode returns a node that holds every third partition or, alone, all of them, and n keys that it holds.
+func benchNode(b *testing.B, n int, members ...ring.Member) (*Node, []string) {
 	b.Helper()
 	node, err := New(Config{Name: "a", Transport: &scripted{}})
 	if err != nil {
@@ -25,30 +25,30 @@ func benchNode(b *testing.B, n int, members ...ring.Member) (*Node, []bucket.Req
 	if err := node.follow(set); err != nil {
 		b.Fatal(err)
 	}
-	limit, err := bucket.ParseLimit("1000000/s burst 1000000")
-	if err != nil {
-		b.Fatal(err)
-	}
 	v := node.view.Load()
-	var reqs []bucket.Request
-	for i := 0; len(reqs) < n; i++ {
+	var keys []string
+	for i := 0; len(keys) < n; i++ {
 		key := fmt.Sprintf("tenant:%017d", i)
 		if v.mine(v.table.Partition(ring.Hash(key))) {
-			reqs = append(reqs, bucket.Request{Key: key, Limit: limit, Cost: 1})
+			keys = append(keys, key)
 		}
 	}
-	return node, reqs
+	return node, keys
 }
 
 // A check of a key held here, beside the store's own work with the clock read for each of them.
 func BenchmarkHere(b *testing.B) {
+	limit, err := bucket.ParseLimit("1000000/s burst 1000000")
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, n := range []int{1, 10_000} {
-		node, reqs := benchNode(b, n, "a", "b", "c")
+		node, keys := benchNode(b, n, "a", "b", "c")
 		b.Run(fmt.Sprintf("Take/keys=%d", n), func(b *testing.B) {
 			v := node.view.Load()
-			parts := make([]int, len(reqs))
-			for i := range reqs {
-				parts[i] = int(v.table.Partition(ring.Hash(reqs[i].Key)))
+			parts := make([]uint16, len(keys))
+			for i := range keys {
+				parts[i] = uint16(v.table.Partition(ring.Hash(keys[i])))
 			}
 			base := time.Now()
 			b.ReportAllocs()
@@ -57,7 +57,8 @@ func BenchmarkHere(b *testing.B) {
 				if i++; i == n {
 					i = 0
 				}
-				if _, err := node.store.Take(bucket.Instant(time.Since(base)), parts[i], &reqs[i]); err != nil {
+				r := bucket.Request{Key: keys[i], Limit: limit, Cost: 1}
+				if _, err := node.store.Take(bucket.Instant(time.Since(base)), int(parts[i]), &r); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -70,7 +71,7 @@ func BenchmarkHere(b *testing.B) {
 				if i++; i == n {
 					i = 0
 				}
-				if _, err := node.Check(ctx, reqs[i]); err != nil {
+				if _, err := node.Check(ctx, bucket.Request{Key: keys[i], Limit: limit, Cost: 1}); err != nil {
 					b.Fatal(err)
 				}
 			}

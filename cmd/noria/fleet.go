@@ -21,6 +21,7 @@ type fleet struct {
 	base      int // of the ports of the first node; 0 for the usual ones
 	freePorts bool
 	wait      time.Duration
+	peerWait  time.Duration
 	front     front
 	logging   logging
 	out       output
@@ -46,6 +47,8 @@ The first node has the ports that serve has by default, and each further one por
 	own.add("base-port", "base_port", "first of the `PORT`s instead of the usual ones: +0 gateway, +1 gRPC, +2 admin, +3 HTTP API, +6 gossip, +7 peers", of(&f.base, "port", "", whole(1, 65535-500)))
 	own.toggle("free-ports", "free_ports", "take whatever ports are free", &f.freePorts)
 	own.add("wait", "wait", "most `TIME` until all nodes agree", of(&f.wait, "duration", "30s", duration(time.Second, time.Hour)))
+	node := section{flags: cmd.Flags(), name: "node"}
+	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&f.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
 	addFront(section{flags: cmd.Flags(), name: "gateway"}, &f.front)
 	addLogging(section{flags: cmd.Flags(), name: "log"}, &f.logging, "error", "text")
 	addOutput(section{flags: cmd.Flags(), name: "client"}, &f.out)
@@ -107,7 +110,7 @@ func startNodes(ctx context.Context, g *errgroup.Group, all []settings, log *slo
 func (f *fleet) settings(i int) settings {
 	s := settings{
 		name: "node-" + strconv.Itoa(i+1), label: "fleet", maxKeys: 1_000_000,
-		peerWait: 50 * time.Millisecond, stopWait: 5 * time.Second, front: f.front,
+		peerWait: f.peerWait, stopWait: 5 * time.Second, front: f.front,
 	}
 	at := func(usual, offset int) string {
 		port := usual

@@ -15,7 +15,7 @@ type process struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            map[string]string
-	program        string // as it can be typed again
+	program        string           // as it can be typed again
 	signals        <-chan os.Signal // what asks to stop; nil for never
 }
 
