@@ -36,44 +36,41 @@ func (p *Plan) same(from *Plan, units int64) int64 {
 	return int64(min(quotient, maxDebt))
 }
 
-// read returns key's bucket in p as it is under the plan with number plan, and its slot, -1 if it has none. The caller
-// has locked p.
-func (s *Store) read(now Instant, p *partition, tag uint32, key string, plan uint16) (Bucket, int) {
-	i := p.find(tag, key)
-	if i < 0 {
-		return Bucket{}, -1
+// read returns key's bucket in sh as it is under the plan with number plan, and whether it has one. The caller has locked
+// sh.
+func (s *Store) read(now Instant, sh *shard, tag uint32, key string, plan uint16) (b Bucket, known bool) {
+	r := sh.find(tag, key)
+	if r == nil {
+		return Bucket{}, false
 	}
-	b := p.slots[i].bucket
-	if have := p.slots[i].plan; have != plan {
-		b.convert(now, s.plans.at(have), s.plans.at(plan))
+	b = r.bucket
+	if r.plan != plan {
+		b.convert(now, s.plans.at(r.plan), s.plans.at(plan))
 	}
-	return b, i
+	return b, true
 }
 
-// write makes b, under the plan with that number, key's bucket in p. If the key has none, and b is not full, the caller
-// has reserved room for it. The caller has locked p and holds a reference to the plan.
-func (s *Store) write(p *partition, tag uint32, key string, plan uint16, b Bucket) {
-	i := p.find(tag, key)
-	if i < 0 {
-		if b.debt == 0 {
-			return
-		}
-		s.plans.at(plan).refs.Add(1)
-		p.add(tag, key, plan).bucket = b
+// write makes b, under the plan with that number, key's bucket in sh. If the key has none, and b is not full, the caller
+// has reserved room for it. The caller has locked sh and holds a reference to the plan.
+func (s *Store) write(sh *shard, tag uint32, key string, plan uint16, b Bucket) {
+	r := sh.find(tag, key)
+	switch {
+	case r == nil && b.debt == 0:
 		return
-	}
-	sl := &p.slots[i]
-	if sl.plan != plan {
+	case r == nil:
+		r = sh.add(tag, key, plan)
 		s.plans.at(plan).refs.Add(1)
-		s.drained(sl)
-		s.plans.release(sl.plan)
-		sl.plan = plan
+	case r.plan != plan:
+		s.plans.at(plan).refs.Add(1)
+		s.drained(r)
+		s.plans.release(r.plan)
+		r.plan = plan
 	}
-	sl.bucket = b
+	r.bucket = b
 }
 
-// drained notes that what sl owes is forgotten, or owed in other units from now on, so that a Hold of before gives back
+// drained notes that what r owes is forgotten, or owed in other units from now on, so that a Hold of before gives back
 // less.
-func (s *Store) drained(sl *slot) {
-	s.reliefs.forget(sl.tag, s.plans.at(sl.plan), sl.bucket.debt)
+func (s *Store) drained(r *record) {
+	s.reliefs.forget(r.tag, s.plans.at(r.plan), r.bucket.debt)
 }

@@ -7,8 +7,8 @@ import (
 
 // How far an eviction looks for the fullest bucket.
 const (
-	evictSlots = 64 // slots with a bucket
-	evictScan  = 16 // partitions with one
+	evictKeys   = 64 // buckets
+	evictShards = 16 // shards with one
 )
 
 // reserve makes room for n more keys, and says whether there is as much.
@@ -36,36 +36,39 @@ func (s *Store) evict(now Instant) bool {
 	if victim == nil {
 		return dropped
 	}
-	p := &s.parts[victim.part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := p.find(victim.tag, victim.key)
-	if i < 0 || p.frozen {
+	sh := &s.shards[victim.shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := sh.find(victim.tag, victim.key)
+	if r == nil || s.isFrozenTag(victim.shard, r.tag) {
 		return true // somebody else was quicker
 	}
-	plan := s.plans.at(p.slots[i].plan)
-	units, _ := p.slots[i].bucket.missing(now, plan)
+	plan := s.plans.at(r.plan)
+	units, _ := r.bucket.missing(now, plan)
 	s.forgotten.Add(plan.roundUp(units))
 	s.evicted.Add(1)
-	s.drop(p, i)
+	s.drop(sh, r)
 	return true
 }
 
+// isFrozenTag is isFrozen for the partition in shard i that tag names.
+func (s *Store) isFrozenTag(i int, tag uint32) bool { return s.frozen[i]>>(tag>>(32-s.width))&1 != 0 }
+
 // candidate is a bucket that may be evicted.
 type candidate struct {
-	part    int
+	shard   int
 	tag     uint32
 	key     string
 	missing float64 // of its burst
 }
 
-// fullest looks at the buckets of the partitions after the one at which the last call stopped. It drops those that are
-// full. If there are none it returns the fullest, nil if there is no bucket at all.
+// fullest looks at the buckets of the shards after the one at which the last call stopped. It drops those that are full.
+// If there are none it returns the fullest, nil if there is no bucket at all.
 func (s *Store) fullest(now Instant) (best *candidate, dropped bool) {
 	seen, scanned := 0, 0
-	for range s.parts {
+	for range s.shards {
 		turn := s.cursor.Add(1)
-		n, full := s.offer(now, int(turn%uint64(len(s.parts))), turn, &best)
+		n, full := s.offer(now, int(turn%uint64(len(s.shards))), turn, &best)
 		if full > 0 {
 			return nil, true
 		}
@@ -73,40 +76,41 @@ func (s *Store) fullest(now Instant) (best *candidate, dropped bool) {
 			continue
 		}
 		scanned++
-		if seen += n; seen >= evictSlots || scanned >= evictScan {
+		if seen += n; seen >= evictKeys || scanned >= evictShards {
 			break
 		}
 	}
 	return best, false
 }
 
-// offer looks at up to evictSlots buckets of a partition. It drops all that are full, or if there are none puts the
-// fullest into best if it is fuller than that. It returns how many it looked at and how many it dropped. Where it begins
-// depends on turn.
-func (s *Store) offer(now Instant, part int, turn uint64, best **candidate) (seen, dropped int) {
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.frozen || p.used == 0 {
-		return 0, 0
-	}
-	fullest, least := -1, math.Inf(1)
-	from := home(uint32(turn*0x9E3779B97F4A7C15>>32), len(p.slots))
-	for k := 0; k < len(p.slots) && seen < evictSlots; k++ {
-		i := (from + k) % len(p.slots)
-		if p.slots[i].tag == 0 {
+// offer looks at up to evictKeys buckets of shard i that are not frozen. If one is full it drops all full ones; if not,
+// it puts the fullest into best if it is fuller than that. It returns how many it looked at and how many it dropped. Where
+// it begins depends on turn.
+func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, dropped int) {
+	sh := &s.shards[i]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var fullest *record
+	least, n := math.Inf(1), len(sh.index)
+	from := home(uint32(turn*0x9E3779B97F4A7C15>>32), n)
+	for k := 0; k < n && seen < evictKeys; k++ {
+		e := sh.index[(from+k)%n]
+		if e.tag == 0 || s.isFrozenTag(i, e.tag) {
 			continue
 		}
 		seen++
-		if _, missing := p.slots[i].bucket.missing(now, s.plans.at(p.slots[i].plan)); missing < least {
-			fullest, least = i, missing
+		r := sh.record(e.at)
+		if _, missing := r.bucket.missing(now, s.plans.at(r.plan)); missing < least {
+			fullest, least = r, missing
 		}
 	}
-	if least == 0 {
-		return seen, s.compact(now, part)
-	}
-	if sl := &p.slots[fullest]; *best == nil || least < (*best).missing {
-		*best = &candidate{part: part, tag: sl.tag, key: cloned(p.keyOf(sl)), missing: least}
+	switch {
+	case seen == 0:
+		return 0, 0
+	case least == 0:
+		return seen, s.compact(now, i)
+	case *best == nil || least < (*best).missing:
+		*best = &candidate{shard: i, tag: fullest.tag, key: cloned(fullest.key()), missing: least}
 	}
 	return seen, 0
 }

@@ -56,20 +56,20 @@ func (s *Store) Refund(now Instant, holds []Hold) {
 }
 
 func (s *Store) refund(now Instant, h *Hold) {
-	tag := s.tag(h.key)
-	p := &s.parts[h.part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.frozen {
+	tag := s.tag(h.part, h.key)
+	sh := s.shard(h.part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.isFrozen(h.part) {
 		return
 	}
 	s.ids.forget(h.id, h.key)
-	i := p.find(tag, h.key)
-	if i < 0 || s.plans.at(p.slots[i].plan) != h.plan {
+	r := sh.find(tag, h.key)
+	if r == nil || s.plans.at(r.plan) != h.plan {
 		return
 	}
 	since := s.reliefs.of(tag).since(h.then, h.plan)
-	if units := p.slots[i].bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
+	if units := r.bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
 		s.reliefs.give(tag, h.plan, units)
 	}
 }

@@ -15,9 +15,6 @@ type State struct {
 	Left time.Duration
 }
 
-// has says whether there is a partition part.
-func (s *Store) has(part int) bool { return uint(part) < uint(len(s.parts)) }
-
 // Hold makes s decide on partition part from now on, after Import if there was something to bring.
 func (s *Store) Hold(part int) { s.setFrozen(part, false) }
 
@@ -28,10 +25,14 @@ func (s *Store) setFrozen(part int, frozen bool) {
 	if !s.has(part) {
 		return
 	}
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.frozen = frozen
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if bit := uint64(1) << s.number(part); frozen {
+		s.frozen[part>>s.width] |= bit
+	} else {
+		s.frozen[part>>s.width] &^= bit
+	}
 }
 
 // Held says whether s decides on partition part.
@@ -39,47 +40,42 @@ func (s *Store) Held(part int) bool {
 	if !s.has(part) {
 		return false
 	}
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.frozen
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return !s.isFrozen(part)
 }
 
-// Drop forgets all buckets of partition part and returns how many there were.
+// Drop forgets all buckets of partition part and returns how many there were. Their memory is free after a Sweep.
 func (s *Store) Drop(part int) int {
 	if !s.has(part) {
 		return 0
 	}
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	dropped := 0
-	p.rebuild(
-		func(*slot) bool { return false },
-		func(sl *slot) { s.drained(sl); s.plans.release(sl.plan); dropped++ },
-	)
-	s.keys.Add(-int64(dropped))
-	return dropped
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	records := sh.of(s.number(part), s.width)
+	for _, r := range records {
+		s.drop(sh, r)
+	}
+	return len(records)
 }
 
-// Export returns the buckets of partition part that are not full. Checks on other partitions go on meanwhile; those on
-// this one wait.
+// Export returns the buckets of partition part that are not full. Checks on other partitions go on meanwhile, but for
+// its neighbours; those on this one wait.
 func (s *Store) Export(now Instant, part int) []State {
 	if !s.has(part) {
 		return nil
 	}
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	states := make([]State, 0, p.used)
-	for i := range p.slots {
-		sl := &p.slots[i]
-		if sl.tag == 0 {
-			continue
-		}
-		plan := s.plans.at(sl.plan)
-		if debt, _ := sl.bucket.missing(now, plan); debt > 0 {
-			states = append(states, State{Key: cloned(p.keyOf(sl)), Limit: plan.limit, Debt: debt, Left: plan.left(now, sl.bucket)})
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	records := sh.of(s.number(part), s.width)
+	states := make([]State, 0, len(records))
+	for _, r := range records {
+		plan := s.plans.at(r.plan)
+		if debt, _ := r.bucket.missing(now, plan); debt > 0 {
+			states = append(states, State{Key: cloned(r.key()), Limit: plan.limit, Debt: debt, Left: plan.left(now, r.bucket)})
 		}
 	}
 	return states
@@ -128,17 +124,17 @@ func (s *Store) importOne(now Instant, part int, st *State) error {
 
 // merge merges st into the bucket of its key, and says whether there was room.
 func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
-	tag := s.tag(st.Key)
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	tag := s.tag(part, st.Key)
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	plan := s.plans.at(number)
-	b, slot := s.read(now, p, tag, st.Key, number)
+	b, known := s.read(now, sh, tag, st.Key, number)
 	b.Merge(plan, plan.arrived(now, st))
-	if slot < 0 && b.debt > 0 && !s.reserve(1) {
+	if !known && b.debt > 0 && !s.reserve(1) {
 		return false
 	}
-	s.write(p, tag, st.Key, number, b)
+	s.write(sh, tag, st.Key, number, b)
 	return true
 }
 

@@ -28,7 +28,7 @@ type Plan struct {
 	epoch atomic.Int64                           // wall time of Instant 0, in ns since the Unix epoch
 	open  atomic.Pointer[span]                   // the window last asked for
 
-	refs atomic.Int64 // of a Store's slots and calls under way
+	refs atomic.Int64 // of a Store's records and calls under way
 }
 
 // NewPlan works out l, which it returns an error of Validate for if it is not valid. epoch is the wall time of Instant

@@ -11,7 +11,7 @@ import (
 // maxPlans is how many different limits may be in use at once in one Store.
 const maxPlans = 1 << 14
 
-// plans gives each limit in use a small number, which is all that a slot keeps of it. Reading one is a load; a limit
+// plans gives each limit in use a small number, which is all that a record keeps of it. Reading one is a load; a limit
 // that no bucket uses any more makes room when another needs it.
 type plans struct {
 	table [maxPlans]atomic.Pointer[Plan]
@@ -29,7 +29,7 @@ func (ps *plans) init(epoch time.Time) {
 	ps.of, ps.epoch = make(map[Limit]uint16), epoch
 }
 
-// at returns the plan with number i, to which a slot or the caller holds a reference.
+// at returns the plan with number i, to which a record or the caller holds a reference.
 func (ps *plans) at(i uint16) *Plan { return ps.table[i].Load() }
 
 // hold returns the number of l and takes a reference to it. It fails as NewPlan does, and with ErrFull. Nobody waits

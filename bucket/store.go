@@ -3,6 +3,7 @@ package bucket
 import (
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -10,8 +11,8 @@ import (
 
 // StoreConfig is what a Store is made of. The zero value is ready to use.
 type StoreConfig struct {
-	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. Each costs 72 bytes when it is empty; more make
-	// a handoff finer and waiting for a lock rarer.
+	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. More make a handoff finer. Up to 1,024 of them
+	// have a lock of their own; of more, neighbours share one.
 	Partitions int
 
 	// MaxKeys is the most buckets kept at once. Default: 10,000,000. A new key beyond it takes the place of the fullest
@@ -31,9 +32,13 @@ type StoreConfig struct {
 // A Store keeps the buckets of many keys. Full buckets are not kept. All its methods are safe for concurrent use, and
 // none blocks but for the short while that another one has the same partition.
 type Store struct {
-	seed  maphash.Seed
-	parts []partition
-	seen  []Instant // of each part, when a full bucket was last dropped; guarded by the part's mu
+	seed   maphash.Seed
+	parts  int
+	width  int // of the number that a partition has in its shard, in bits
+	shards []shard
+	frozen []uint64  // of each shard, a bit for each partition that is moving, or elsewhere; guarded by the shard's mu
+	seen   []Instant // of each shard, when a full bucket was last dropped; guarded by the shard's mu
+
 	plans plans
 	ids   memory
 	top   topKeys
@@ -46,6 +51,10 @@ type Store struct {
 
 	swept, evicted, forgotten atomic.Uint64
 }
+
+// maxShards is how many locks a store has at most. More make waiting for one rarer; fewer leave more of the cache for
+// buckets.
+const maxShards = 1024
 
 // NewStore returns a Store in which all partitions are held.
 func NewStore(c StoreConfig) (*Store, error) {
@@ -74,11 +83,10 @@ func NewStore(c StoreConfig) (*Store, error) {
 	case c.IDAge < 0:
 		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
 	}
-	s := &Store{
-		seed:  maphash.MakeSeed(),
-		parts: make([]partition, c.Partitions), seen: make([]Instant, c.Partitions),
-		maxKeys: int64(c.MaxKeys),
-	}
+	s := &Store{seed: maphash.MakeSeed(), parts: c.Partitions, maxKeys: int64(c.MaxKeys)}
+	s.width = bits.Len(uint(c.Partitions-1) / maxShards)
+	s.shards = make([]shard, (c.Partitions-1)>>s.width+1)
+	s.frozen, s.seen = make([]uint64, len(s.shards)), make([]Instant, len(s.shards))
 	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
 	s.top.init()
@@ -95,25 +103,41 @@ func (s *Store) Take(now Instant, part int, r *Request) (Decision, error) {
 	if !s.has(part) {
 		return Decision{}, ErrMoved
 	}
-	tag := s.tag(r.Key)
-	p := &s.parts[part]
-	p.mu.Lock()
-	if i := p.find(tag, r.Key); i >= 0 && r.ID == "" && !p.frozen {
-		b := &p.slots[i]
-		plan := s.plans.at(b.plan)
+	tag := s.tag(part, r.Key)
+	sh := s.shard(part)
+	sh.mu.Lock()
+	if rec := sh.find(tag, r.Key); rec != nil && r.ID == "" && !s.isFrozen(part) {
+		plan := s.plans.at(rec.plan)
 		if plan.limit == r.Limit && uint64(r.Cost) <= uint64(r.Limit.Burst) {
-			d := b.bucket.Take(now, plan, r.Cost)
-			weight := p.sample()
-			p.mu.Unlock()
+			d := rec.bucket.Take(now, plan, r.Cost)
+			weight := sh.sample()
+			sh.mu.Unlock()
 			if weight != 0 {
 				s.top.add(r.Key, weight)
 			}
 			return d, nil
 		}
 	}
-	p.mu.Unlock()
-	return s.takeNew(now, part, *r) // a copy, so that the caller's stays on its stack
+	sh.mu.Unlock()
+	return s.takeNew(now, part, *r)
 }
+
+// has says whether there is a partition part.
+func (s *Store) has(part int) bool { return uint(part) < uint(s.parts) }
+
+// shard returns the shard of partition part.
+func (s *Store) shard(part int) *shard { return &s.shards[part>>s.width] }
+
+// number returns the number that partition part has in its shard.
+func (s *Store) number(part int) uint32 { return uint32(part) & (1<<s.width - 1) }
+
+// tag returns what the index of part's shard has of key.
+func (s *Store) tag(part int, key string) uint32 {
+	return tagOf(s.number(part), s.width, maphash.String(s.seed, key))
+}
+
+// isFrozen says whether partition part is moving, or elsewhere. The caller has locked its shard.
+func (s *Store) isFrozen(part int) bool { return s.frozen[part>>s.width]>>s.number(part)&1 != 0 }
 
 // takeNew is Take for what the path above does not know yet: a new key, another limit, a request id, a bad request.
 func (s *Store) takeNew(now Instant, part int, r Request) (Decision, error) {
@@ -158,23 +182,23 @@ func (s *Store) Reset(part int, key string) error {
 	if !s.has(part) {
 		return ErrMoved
 	}
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.frozen {
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.isFrozen(part) {
 		return ErrMoved
 	}
-	if i := p.find(s.tag(key), key); i >= 0 {
-		s.drop(p, i)
+	if r := sh.find(s.tag(part, key), key); r != nil {
+		s.drop(sh, r)
 	}
 	return nil
 }
 
-// drop forgets the bucket in slot i of p, which the caller has locked.
-func (s *Store) drop(p *partition, i int) {
-	s.drained(&p.slots[i])
-	s.plans.release(p.slots[i].plan)
-	p.remove(i)
+// drop forgets r's bucket in sh, which the caller has locked.
+func (s *Store) drop(sh *shard, r *record) {
+	s.drained(r)
+	s.plans.release(r.plan)
+	sh.remove(r)
 	s.keys.Add(-1)
 }
 

@@ -32,7 +32,7 @@ func machineKeys(seed maphash.Seed) []string {
 	keys := []string{"a", "b", "c", "a longer key", "ü", "\x00"}
 	first := make(map[uint32]int)
 	for i := 0; len(keys) < 10; i++ {
-		tag := tagOf(maphash.String(seed, fmt.Sprint("key ", i)))
+		tag := tagOf(0, 0, maphash.String(seed, fmt.Sprint("key ", i)))
 		if j, ok := first[tag]; ok {
 			keys = append(keys, fmt.Sprint("key ", j), fmt.Sprint("key ", i))
 		}
@@ -91,7 +91,7 @@ func newMachine(t rapid.TB, seed maphash.Seed, keys []string) *machine {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.seed = seed
+		s.seed, s.width, s.shards = seed, 1, s.shards[:2] // two partitions share a shard
 		m.stores[i], m.ids[i] = s, make(map[memoKey]plainMemo)
 	}
 	for part := range machineParts {
@@ -128,7 +128,7 @@ func (m *machine) take(t *rapid.T, requests []*Request, hold bool) {
 		items[i] = Item{Partition: partOf(r.Key), Request: r}
 		moved = moved || m.holder[items[i].Partition] != store
 		if !known {
-			now = max(now, s.seen[items[i].Partition])
+			now = max(now, s.seen[items[i].Partition>>s.width])
 		}
 	}
 	var holds []Hold
@@ -159,12 +159,14 @@ func (m *machine) take(t *rapid.T, requests []*Request, hold bool) {
 	}
 }
 
+// find returns the record of a key.
+func find(s *Store, part int, key string) *record { return s.shard(part).find(s.tag(part, key), key) }
+
 // known says whether the holder answers r by the short way.
 func (m *machine) known(r *Request) bool {
 	s := m.stores[m.holder[partOf(r.Key)]]
-	p := &s.parts[partOf(r.Key)]
-	i := p.find(s.tag(r.Key), r.Key)
-	return i >= 0 && s.plans.at(p.slots[i].plan).limit == r.Limit
+	rec := find(s, partOf(r.Key), r.Key)
+	return rec != nil && s.plans.at(rec.plan).limit == r.Limit
 }
 
 // note remembers what was admitted.
@@ -226,14 +228,12 @@ func (m *machine) refund(t *rapid.T) {
 
 // relieve gives the reference back what the store gave.
 func (m *machine) relieve(t *rapid.T, s *Store, store int, h Hold, holds []Hold) {
-	p := &s.parts[h.part]
-	i := p.find(s.tag(h.key), h.key)
-	b := m.ref.buckets[h.key]
-	if i < 0 || b == nil {
+	r, b := find(s, h.part, h.key), m.ref.buckets[h.key]
+	if r == nil || b == nil {
 		return
 	}
-	plan := s.plans.at(p.slots[i].plan)
-	debt, _ := p.slots[i].bucket.missing(m.at(store), plan)
+	plan := s.plans.at(r.plan)
+	debt, _ := r.bucket.missing(m.at(store), plan)
 	before, units := b.debt(m.now, plan), int64(0)
 	for _, other := range holds {
 		if other.key == h.key {
@@ -422,8 +422,7 @@ func TestStoreIsTheReference(t *testing.T) {
 // dropSwept makes the reference forget the full buckets that their holders forgot.
 func (m *machine) dropSwept() {
 	for key := range m.ref.buckets {
-		s := m.stores[m.holder[partOf(key)]]
-		if s.parts[partOf(key)].find(s.tag(key), key) < 0 {
+		if find(m.stores[m.holder[partOf(key)]], partOf(key), key) == nil {
 			delete(m.ref.buckets, key)
 		}
 	}

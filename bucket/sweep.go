@@ -1,46 +1,52 @@
 package bucket
 
 // Sweep looks at the next n partitions after the last Sweep's, drops their full buckets and gives their memory back
-// where an eighth or more would be freed. It returns how many buckets it dropped. Calling it keeps memory small and costs
-// the checks of one partition at a time a pause of some microseconds; no answer depends on it.
+// where an eighth or more would be freed. It returns how many buckets it dropped. Partitions that share a lock are swept
+// together, when the last of them comes. Calling it keeps memory small and costs the checks on one lock at a time a
+// pause of some microseconds; no answer depends on it.
 func (s *Store) Sweep(now Instant, n int) (dropped int) {
-	for range min(n, len(s.parts)) {
-		dropped += s.sweep(now, int(s.sweepAt.Add(1)-1)%len(s.parts))
+	for range min(n, s.parts) {
+		part := int((s.sweepAt.Add(1) - 1) % uint64(s.parts))
+		if i := part >> s.width; (part+1)>>s.width != i || part+1 == s.parts {
+			dropped += s.sweep(now, i)
+		}
 	}
 	return dropped
 }
 
-func (s *Store) sweep(now Instant, part int) (dropped int) {
-	p := &s.parts[part]
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// sweep is Sweep for shard i.
+func (s *Store) sweep(now Instant, i int) (dropped int) {
+	sh := &s.shards[i]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	full, live := 0, 0
-	for i := range p.slots {
-		sl := &p.slots[i]
-		switch {
-		case sl.tag == 0:
-		case sl.bucket.Full(now, s.plans.at(sl.plan)):
+	sh.each(func(r *record) {
+		if r.bucket.Full(now, s.plans.at(r.plan)) {
 			full++
-		default:
-			live += int(sl.length)
+		} else {
+			live += words(int(r.length))
 		}
-	}
-	idle := full > 0 && full*8 >= int(p.used)
-	if !idle && (cap(p.arena)-live)*4 <= cap(p.arena) {
+	})
+	idle := full > 0 && full*8 >= int(sh.used)
+	if !idle && (cap(sh.log)-live)*4 <= cap(sh.log) {
 		return 0
 	}
-	return s.compact(now, part)
+	return s.compact(now, i)
 }
 
-// compact makes partition part anew without its full buckets, and returns how many there were. The caller has locked it.
-// A key without a bucket is full from then on, but not at an older reading of the clock.
-func (s *Store) compact(now Instant, part int) (dropped int) {
-	s.parts[part].rebuild(
-		func(sl *slot) bool { return !sl.bucket.Full(now, s.plans.at(sl.plan)) },
-		func(sl *slot) { s.plans.release(sl.plan); dropped++ },
-	)
+// compact makes shard i anew without its full buckets, and returns how many there were. The caller has locked it. A key
+// without a bucket is full from then on, but not at an older reading of the clock.
+func (s *Store) compact(now Instant, i int) (dropped int) {
+	s.shards[i].rebuild(0, func(r *record) bool {
+		if !r.bucket.Full(now, s.plans.at(r.plan)) {
+			return true
+		}
+		s.plans.release(r.plan)
+		dropped++
+		return false
+	})
 	if dropped > 0 {
-		s.seen[part] = max(s.seen[part], now)
+		s.seen[i] = max(s.seen[i], now)
 		s.keys.Add(-int64(dropped))
 		s.swept.Add(uint64(dropped))
 	}

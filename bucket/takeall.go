@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"fmt"
-	"hash/maphash"
 	"slices"
 )
 
@@ -22,9 +21,7 @@ type Item struct {
 // is denied, the Decisions of the others say what they would have been. It returns the errors of Take, and ErrConflict if
 // items ask for one key under two limits. With hold it returns what Refund needs to give everything back.
 func (s *Store) TakeAll(now Instant, items []Item, hold bool) ([]Hold, error) {
-	var parts [4]int // most groups fit, and then cost no allocation
-	var works [4]work
-	g := group{s: s, now: now, items: items, parts: parts[:0], work: works[:0], hold: hold}
+	g := group{s: s, now: now, items: items, hold: hold}
 	defer g.release()
 	if err := g.prepare(); err != nil {
 		return nil, err
@@ -42,20 +39,20 @@ func (s *Store) TakeAll(now Instant, items []Item, hold bool) ([]Hold, error) {
 
 // A group is a call of TakeAll.
 type group struct {
-	s     *Store
-	now   Instant
-	items []Item
-	parts []int  // in ascending order, each once
-	work  []work // one for each key
-	hold  bool
-	holds []Hold
-	held  int // items with a reference to their plan
+	s      *Store
+	now    Instant
+	items  []Item
+	shards []int  // of all items, in ascending order, each once
+	work   []work // one for each key
+	hold   bool
+	holds  []Hold
+	held   int // items with a reference to their plan
 }
 
 // work is a bucket that the group works on: a copy, until all items are allowed.
 type work struct {
 	item   int    // the first that names the key
-	slot   int    // -1 if the key has none
+	known  bool   // the key has a record
 	before Bucket // under the item's limit
 	bucket Bucket
 	asked  bool // some item asks for tokens
@@ -75,16 +72,13 @@ func (g *group) prepare() error {
 		if err := it.Request.check(); err != nil {
 			return err
 		}
-		it.tag = g.s.tag(it.Request.Key)
-		g.parts = append(g.parts, it.Partition)
+		it.tag = g.s.tag(it.Partition, it.Request.Key)
+		g.shards = append(g.shards, it.Partition>>g.s.width)
 	}
-	slices.Sort(g.parts)
-	g.parts = slices.Compact(g.parts)
+	slices.Sort(g.shards)
+	g.shards = slices.Compact(g.shards)
 	return nil
 }
-
-// tag returns what a slot remembers of key's hash.
-func (s *Store) tag(key string) uint32 { return tagOf(maphash.String(s.seed, key)) }
 
 // release gives back the references that prepare took.
 func (g *group) release() {
@@ -93,21 +87,14 @@ func (g *group) release() {
 	}
 }
 
-// try decides with all partitions locked. It is not done if there is no room for the keys that it would add.
+// try decides with all shards locked. It is not done if there is no room for the keys that it would add.
 func (g *group) try() (done bool, err error) {
-	for _, part := range g.parts {
-		g.s.parts[part].mu.Lock()
-	}
-	defer func() {
-		for _, part := range g.parts {
-			g.s.parts[part].mu.Unlock()
-		}
-	}()
-	for _, part := range g.parts {
-		if g.s.parts[part].frozen {
+	g.lock()
+	defer g.unlock()
+	for i := range g.items {
+		if g.s.isFrozen(g.items[i].Partition) {
 			return false, ErrMoved
 		}
-		g.now = max(g.now, g.s.seen[part])
 	}
 	if err := g.load(); err != nil {
 		return false, err
@@ -119,6 +106,19 @@ func (g *group) try() (done bool, err error) {
 	return g.commit()
 }
 
+func (g *group) lock() {
+	for _, i := range g.shards {
+		g.s.shards[i].mu.Lock()
+		g.now = max(g.now, g.s.seen[i])
+	}
+}
+
+func (g *group) unlock() {
+	for _, i := range g.shards {
+		g.s.shards[i].mu.Unlock()
+	}
+}
+
 // load copies the buckets that the items name.
 func (g *group) load() error {
 	g.work = g.work[:0]
@@ -126,8 +126,8 @@ func (g *group) load() error {
 		it := &g.items[i]
 		it.work = g.find(i)
 		if it.work == len(g.work) {
-			b, slot := g.s.read(g.now, &g.s.parts[it.Partition], it.tag, it.Request.Key, it.plan)
-			g.work = append(g.work, work{item: i, slot: slot, before: b, bucket: b})
+			b, known := g.s.read(g.now, g.s.shard(it.Partition), it.tag, it.Request.Key, it.plan)
+			g.work = append(g.work, work{item: i, known: known, before: b, bucket: b})
 		}
 		w := &g.work[it.work]
 		if first := &g.items[w.item]; first.plan != it.plan {
@@ -192,7 +192,7 @@ func (g *group) recall(i int) bool {
 // convert leaves the buckets that were asked for, and under another limit, as they are under the one asked for.
 func (g *group) convert() {
 	for i := range g.work {
-		if w := &g.work[i]; w.slot >= 0 && w.asked {
+		if w := &g.work[i]; w.known && w.asked {
 			w.bucket = w.before
 			g.write(w)
 		}
@@ -203,7 +203,7 @@ func (g *group) convert() {
 func (g *group) commit() (done bool, err error) {
 	added := int64(0)
 	for i := range g.work {
-		if w := &g.work[i]; w.slot < 0 && w.bucket.debt != 0 {
+		if w := &g.work[i]; !w.known && w.bucket.debt != 0 {
 			added++
 		}
 	}
@@ -224,17 +224,17 @@ func (g *group) commit() (done bool, err error) {
 	return true, nil
 }
 
-// write puts the bucket of w into the slot of its key.
+// write makes the bucket of w its key's.
 func (g *group) write(w *work) {
 	it := &g.items[w.item]
-	g.s.write(&g.s.parts[it.Partition], it.tag, it.Request.Key, it.plan, w.bucket)
+	g.s.write(g.s.shard(it.Partition), it.tag, it.Request.Key, it.plan, w.bucket)
 }
 
 // note remembers that it was charged.
 func (g *group) note(it *Item) {
 	r := it.Request
 	g.s.ids.remember(g.now, r, &it.Decision)
-	if weight := g.s.parts[it.Partition].sample(); weight != 0 {
+	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
 		g.s.top.add(r.Key, weight)
 	}
 	if g.hold && it.receipt.units > 0 {

@@ -14,16 +14,16 @@ type Hot struct {
 	Takes uint64
 }
 
-// sampleEvery is how many takes of a partition go unseen for one that is counted. At 64 counting costs 2 ns of a take.
+// sampleEvery is how many takes of a shard go unseen for one that is counted. At 64 counting costs 2 ns of a take.
 const sampleEvery = 64
 
-// sample counts a take of p and returns how many takes this one stands for in topKeys, mostly 0.
-func (p *partition) sample() uint64 {
-	p.takes++
+// sample counts a take of sh and returns how many takes this one stands for in topKeys, mostly 0.
+func (sh *shard) sample() uint64 {
+	sh.takes++
 	switch {
-	case p.takes == 1:
+	case sh.takes == 1:
 		return 1
-	case p.takes%sampleEvery == 0:
+	case sh.takes%sampleEvery == 0:
 		return sampleEvery
 	}
 	return 0
