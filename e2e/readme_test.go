@@ -41,37 +41,12 @@ func TestREADME(t *testing.T) {
 		t.Fatal("README.md has no ```console block: nothing that it says is checked")
 	}
 	curl(t)
-	steadily(t, func(wrong *complaints) (degraded bool) { return play(t, wrong, root, commands) })
+	play(t, root, commands)
 }
 
-// steadily runs a test of what a fleet prints, and again if it failed and an answer was degraded: nodes give each other 50
-// ms here, which is not enough on a machine that stands still for longer.
-func steadily(t *testing.T, run func(wrong *complaints) (degraded bool)) {
-	t.Helper()
-	for number := range 5 {
-		var wrong complaints
-		degraded := run(&wrong)
-		if len(wrong.texts) == 0 {
-			return
-		}
-		if !degraded {
-			t.Error(strings.Join(wrong.texts, "\n"))
-			return
-		}
-		t.Logf("an answer of run %d was degraded, so it is void; it complained:\n%s", number, strings.Join(wrong.texts, "\n"))
-	}
-	t.Error("an answer was degraded in every run: is the machine this slow?")
-}
-
-// isDegraded says whether a command printed a degraded answer, in JSON or as text.
-func isDegraded(out string) bool {
-	return regexp.MustCompile(`source"?:?\s*"?degraded`).MatchString(out)
-}
-
-// play runs the commands of a page, one after the other, beside a fleet, and says whether one of them printed a degraded
-// answer. The page's ports are the usual ones; here they are others, which are written in their place in commands and read
-// back in what they print.
-func play(t *testing.T, wrong *complaints, root string, commands []transcript.Command) (degraded bool) {
+// play runs the commands of a page, one after the other, beside a fleet. The page's ports are the usual ones; here they are
+// others, which are written in their place in commands and read back in what they print.
+func play(t *testing.T, root string, commands []transcript.Command) {
 	t.Helper()
 	dir := checkout(t, root)
 	var f *demoFleet
@@ -82,7 +57,7 @@ func play(t *testing.T, wrong *complaints, root string, commands []transcript.Co
 			}
 			f = startFleet(t, nodesOf(c.Text))
 			if got := f.usual(f.Log.String()); !c.Match(got) {
-				wrong.Errorf("README.md, %v: prints\n%s\nwant\n%s", c, got, strings.Join(c.Output, "\n"))
+				t.Errorf("README.md, %v: prints\n%s\nwant\n%s", c, got, strings.Join(c.Output, "\n"))
 			}
 			continue
 		}
@@ -90,15 +65,13 @@ func play(t *testing.T, wrong *complaints, root string, commands []transcript.Co
 			f = startFleet(t, 3)
 		}
 		out, status := f.shell(t, dir, c.Text)
-		degraded = degraded || isDegraded(out)
 		if got := f.usual(out); !c.Match(got) || status != c.Status {
-			wrong.Errorf("README.md, %v: exit status %d, prints\n%s\nwant exit status %d and\n%s", c, status, got, c.Status, strings.Join(c.Output, "\n"))
+			t.Errorf("README.md, %v: exit status %d, prints\n%s\nwant exit status %d and\n%s", c, status, got, c.Status, strings.Join(c.Output, "\n"))
 		}
 	}
 	if f != nil {
 		f.Stop()
 	}
-	return degraded
 }
 
 // checkout returns a folder that looks like the repository and may be written to, with the binary in bin.
@@ -162,7 +135,8 @@ func startFleet(t *testing.T, nodes int) *demoFleet {
 				f.ports[usual+10*i] = f.base + offset + 10*i
 			}
 		}
-		f.Process = harness.StartProcess(t, "fleet", nil, "fleet", "--nodes", strconv.Itoa(nodes), "--base-port", strconv.Itoa(f.base))
+		f.Process = harness.StartProcess(t, "fleet", nil,
+			"fleet", "--nodes", strconv.Itoa(nodes), "--base-port", strconv.Itoa(f.base), "--peer-wait", "30s")
 		if f.started(t) {
 			return f
 		}
@@ -240,18 +214,15 @@ func TestFleetLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steadily(t, func(wrong *complaints) (degraded bool) {
-		f := startFleet(t, 3)
-		degraded = f.typeLines(t, wrong, checkout(t, root))
-		if status := f.Stop(); status != fine {
-			wrong.Errorf("exit status of a fleet that was asked to stop: %d, want %d", status, fine)
-		}
-		return degraded
-	})
+	f := startFleet(t, 3)
+	f.typeLines(t, checkout(t, root))
+	if status := f.Stop(); status != fine {
+		t.Errorf("exit status of a fleet that was asked to stop: %d, want %d", status, fine)
+	}
 }
 
 // typeLines types the lines that f says can be typed.
-func (f *demoFleet) typeLines(t *testing.T, wrong *complaints, dir string) (degraded bool) {
+func (f *demoFleet) typeLines(t *testing.T, dir string) {
 	t.Helper()
 	var left []string
 	lines := 0
@@ -262,18 +233,16 @@ func (f *demoFleet) typeLines(t *testing.T, wrong *complaints, dir string) (degr
 		}
 		lines++
 		out, status := f.shell(t, dir, command)
-		degraded = degraded || isDegraded(out)
 		if status != fine {
-			wrong.Errorf("%s: exit status %d\n%s", command, status, out)
+			t.Errorf("%s: exit status %d\n%s", command, status, out)
 		}
 		if m := regexp.MustCompile(`\b(\d+) left|"remaining":(\d+)|\bremaining\s+(\d+)`).FindStringSubmatch(out); m != nil {
 			left = append(left, strings.Join(m[1:], ""))
 		}
 	}
 	if got := strings.Join(left, " "); lines < 3 || got != "4 3 2" {
-		wrong.Errorf("%d lines to type, whose checks left %q of 5; want at least 3 that leave 4, 3 and 2\n%s", lines, got, f.Log)
+		t.Errorf("%d lines to type, whose checks left %q of 5; want at least 3 that leave 4, 3 and 2\n%s", lines, got, f.Log)
 	}
-	return degraded
 }
 
 // The player notices a page that says something else than what is printed: the planted lie.
