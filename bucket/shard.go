@@ -129,7 +129,7 @@ func (sh *shard) live() int {
 func (sh *shard) grow(size int) {
 	live := sh.live()
 	if live <= len(sh.log)/3*2 {
-		sh.rebuild(live/4*5+size, func(*record) bool { return true })
+		sh.rebuild(live+live/4+size, func(*record) bool { return true })
 		return
 	}
 	sh.log = slices.Grow(sh.log, size)
