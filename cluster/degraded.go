@@ -15,6 +15,7 @@ func (n *Node) degrade(p ring.Partition, req *bucket.Request) bucket.Decision {
 	n.degraded.Add(1)
 	d := bucket.Decision{Allowed: req.Cost == 0}
 	switch req.OnLost {
+	case bucket.Deny: // d says it already
 	case bucket.Allow:
 		d.Allowed = true
 	case bucket.Share:

@@ -52,11 +52,11 @@ func TestHeirs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		real, err := b.Table(table.Members()[1:])
+		later, err := b.Table(table.Members()[1:])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := without.Epoch(), real.Epoch(); got != want || !slices.Equal(without.slots, real.slots) {
+		if got, want := without.Epoch(), later.Epoch(); got != want || !slices.Equal(without.slots, later.slots) {
 			t.Errorf("%d members: Without(%s) is not the table once it is gone", n, gone)
 		}
 	}

@@ -81,7 +81,7 @@ func TestFailureOfUnknown(t *testing.T) {
 // A gRPC status stays as it is, and so does the absence of an error.
 func TestGRPCKeeps(t *testing.T) {
 	err := status.Error(codes.Aborted, "x")
-	if got := GRPC(err); got != err {
+	if got := GRPC(err); got != err { //nolint:errorlint // the very same one, not one that wraps it
 		t.Errorf("GRPC(%v) = %v, want it unchanged", err, got)
 	}
 	if got := GRPC(nil); got != nil {

@@ -107,7 +107,7 @@ func (n *Net) Thaw(host string) { n.change(func() { delete(n.frozen, hostOf(host
 func (n *Net) Kill(at string) {
 	sockets, conns := n.condemn(at)
 	for _, s := range sockets {
-		s.Close()
+		_ = s.Close() // what is killed reads no error
 	}
 	for _, c := range conns {
 		c.end(syscall.ECONNRESET)

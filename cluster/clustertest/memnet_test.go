@@ -123,7 +123,7 @@ func TestLatency(t *testing.T) {
 		write(t, a, "x")
 		a.Close()
 		wantRead(t, b, "x")
-		if _, err := b.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := b.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("Read after the other end's Close: %v, want EOF", err)
 		}
 		if got := time.Since(start); got != 10*time.Millisecond {

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -15,7 +14,7 @@ import (
 // those who left do not keep anybody from joining.
 func TestNews(t *testing.T) {
 	g, err := New(Config{
-		ID: "a", PeerAddr: "10.0.0.1:7947", Label: "test", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ID: "a", PeerAddr: "10.0.0.1:7947", Label: "test", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -28,9 +27,9 @@ func TestNews(t *testing.T) {
 		name, want string
 		meta       []byte
 	}{
-		{"b/1", "", ours.append(nil)},
-		{"b/1", `label "test" here, "prod" at 10.0.0.2:7946`, other.append(nil)},
-		{"b", `name "b": want id/boot at 10.0.0.2:7946`, ours.append(nil)},
+		{"b/1", "", ours.encode()},
+		{"b/1", `label "test" here, "prod" at 10.0.0.2:7946`, other.encode()},
+		{"b", `name "b": want id/boot at 10.0.0.2:7946`, ours.encode()},
 		{"consul-1", "not a node of this kind at 10.0.0.2:7946", nil},
 	} {
 		n := &memberlist.Node{Name: c.name, Addr: net.IPv4(10, 0, 0, 2), Port: 7946, Meta: c.meta}

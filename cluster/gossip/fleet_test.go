@@ -2,7 +2,6 @@ package gossip_test
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -68,7 +67,7 @@ func (f *fleet) run(id ring.Member, host string, options ...func(*gossip.Config)
 	}
 	config := gossip.Config{
 		ID: id, PeerAddr: host + ":7947", Label: "test", RingParams: "partitions 16384", Protocol: 1, Transport: transport,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, option := range options {
 		option(&config)

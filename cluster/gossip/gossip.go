@@ -148,7 +148,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	children.Go(func() { g.rejoin(ctx) })
 	g.left = g.serve(ctx, list)
 	cancel()
-	list.Shutdown() // fails only where the transport's does, when all is over anyway
+	_ = list.Shutdown() // fails only where the transport's does, when all is over anyway
 	children.Wait()
 	return nil
 }
@@ -180,10 +180,10 @@ func (g *Gossip) serve(ctx context.Context, list *memberlist.Memberlist) error {
 		case <-g.stop:
 			return ErrClosed
 		case <-g.redraw:
-			list.UpdateNode(time.Nanosecond) // hands it to memberlist; the error says that it was not yet sent
+			_ = list.UpdateNode(time.Nanosecond) // hands it to memberlist; the error says that it was not yet sent
 		case <-g.leave:
 			if !g.draining.Swap(true) {
-				list.UpdateNode(drainIntervals * g.config.GossipInterval)
+				_ = list.UpdateNode(drainIntervals * g.config.GossipInterval) // it leaves either way
 			}
 			return list.Leave(leaveIntervals * g.config.GossipInterval)
 		}

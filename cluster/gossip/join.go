@@ -172,7 +172,7 @@ func (g *Gossip) explain(addr string, lost, err error) error {
 	if lost != nil {
 		return g.explainLost(lost)
 	}
-	for _, k := range known {
+	for _, k := range known() {
 		if strings.Contains(text, k.part) {
 			return errors.New(k.means)
 		}
@@ -197,10 +197,12 @@ func (g *Gossip) explainLost(err error) error {
 	return err
 }
 
-// known are parts of what memberlist says, from most to least special.
-var known = [...]struct{ part, means string }{
-	{"remote state is encrypted and encryption is not configured", "it has a secret key, this node has none"},
-	{"encryption is configured but remote state is not encrypted", "it has no secret key, this node has one"},
-	{"no installed keys could decrypt", "it has another secret key"},
-	{"invalid msgType", "it answers, but not with gossip; is it a gossip address?"},
+// known returns parts of what memberlist says, from most to least special.
+func known() [4]struct{ part, means string } {
+	return [...]struct{ part, means string }{
+		{"remote state is encrypted and encryption is not configured", "it has a secret key, this node has none"},
+		{"encryption is configured but remote state is not encrypted", "it has no secret key, this node has one"},
+		{"no installed keys could decrypt", "it has another secret key"},
+		{"invalid msgType", "it answers, but not with gossip; is it a gossip address?"},
+	}
 }

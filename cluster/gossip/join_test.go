@@ -282,7 +282,7 @@ func TestRunEnds(t *testing.T) {
 		}
 		b, err := gossip.New(gossip.Config{
 			ID: "b", PeerAddr: "10.0.0.2:7947", Label: "test", RingParams: "partitions 16384", Protocol: 1, Transport: transport,
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

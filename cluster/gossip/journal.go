@@ -34,10 +34,10 @@ func (j *journal) run(ctx context.Context) {
 	for {
 		select {
 		case r := <-j.lines:
-			j.logger.Handler().Handle(ctx, r)
+			_ = j.logger.Handler().Handle(ctx, r) // a log that cannot be written has nowhere to say so
 		case <-ctx.Done():
 			for len(j.lines) > 0 {
-				j.logger.Handler().Handle(ctx, <-j.lines)
+				_ = j.logger.Handler().Handle(ctx, <-j.lines) // as above
 			}
 			return
 		}
@@ -84,7 +84,7 @@ func (j *journal) Write(line []byte) (int, error) {
 	if _, after, ok := strings.Cut(text, "memberlist: "); ok {
 		text = after
 	}
-	for _, part := range worthy {
+	for _, part := range worthy() {
 		if strings.Contains(text, part) {
 			j.warn(part, "memberlist", slog.String("err", text))
 			return len(line), nil
@@ -94,12 +94,14 @@ func (j *journal) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// worthy are parts of what memberlist says that a person should know of.
-var worthy = [...]string{
-	"without encryption",         // a public address and no secret key
-	"UDP probes failed",          // TCP gets through and UDP does not
-	"handler queue full",         // more news than this node can take
-	"Decrypt packet failed",      // somebody has another secret key
-	"Refuting a suspect message", // others hear too little from this node
-	"Refuting a dead message",
+// worthy returns parts of what memberlist says that a person should know of.
+func worthy() [6]string {
+	return [...]string{
+		"without encryption",         // a public address and no secret key
+		"UDP probes failed",          // TCP gets through and UDP does not
+		"handler queue full",         // more news than this node can take
+		"Decrypt packet failed",      // somebody has another secret key
+		"Refuting a suspect message", // others hear too little from this node
+		"Refuting a dead message",
+	}
 }

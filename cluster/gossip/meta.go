@@ -31,12 +31,12 @@ var (
 	errShortMeta = errors.New("metadata is cut short")
 )
 
-func (m meta) append(b []byte) []byte {
+func (m meta) encode() []byte {
 	var flags byte
 	if m.draining {
 		flags |= flagDraining
 	}
-	b = append(b, metaMagic, metaForm, flags)
+	b := []byte{metaMagic, metaForm, flags}
 	b = binary.AppendUvarint(b, uint64(m.protocol))
 	for _, s := range []string{m.label, m.ring, m.peer} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -47,7 +47,7 @@ func (m meta) append(b []byte) []byte {
 
 // check says whether m fits into what memberlist sends. It panics at more.
 func (m meta) check() error {
-	if size := len(m.append(nil)); size > memberlist.MetaMaxSize {
+	if size := len(m.encode()); size > memberlist.MetaMaxSize {
 		return fmt.Errorf("label (%d bytes), ring parameters (%d) and peer address (%d) take %d bytes of metadata: want at most %d",
 			len(m.label), len(m.ring), len(m.peer), size, memberlist.MetaMaxSize)
 	}

@@ -18,7 +18,7 @@ func TestMeta(t *testing.T) {
 			ring:     rapid.String().Draw(t, "ring"),
 			peer:     rapid.String().Draw(t, "peer"),
 		}
-		b := append(m.append(nil), rapid.SliceOf(rapid.Byte()).Draw(t, "more")...)
+		b := append(m.encode(), rapid.SliceOf(rapid.Byte()).Draw(t, "more")...)
 		got, err := parseMeta(b)
 		if err != nil {
 			t.Fatalf("parseMeta(%q): %v", b, err)
@@ -34,13 +34,13 @@ func FuzzMeta(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("n\x01\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Add([]byte("n\x02\x00\x01\x00\x00\x00"))
-	f.Add(meta{draining: true, protocol: 1, label: "prod", ring: "partitions 16384", peer: "10.0.0.1:7947"}.append(nil))
+	f.Add(meta{draining: true, protocol: 1, label: "prod", ring: "partitions 16384", peer: "10.0.0.1:7947"}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseMeta(b)
 		if err != nil {
 			return
 		}
-		said := m.append(nil)
+		said := m.encode()
 		if again, err := parseMeta(said); err != nil || again != m {
 			t.Errorf("parseMeta(%q) = %+v, %v, want %+v", said, again, err, m)
 		}
@@ -54,7 +54,7 @@ func FuzzMeta(f *testing.F) {
 
 // The bytes of metadata are fixed: nodes of one protocol must read each other.
 func TestMetaBytes(t *testing.T) {
-	got := string(meta{draining: true, protocol: 300, label: "prod", ring: "r", peer: "h:1"}.append(nil))
+	got := string(meta{draining: true, protocol: 300, label: "prod", ring: "r", peer: "h:1"}.encode())
 	if want := "n\x01\x01\xac\x02\x04prod\x01r\x03h:1"; got != want {
 		t.Errorf("metadata is %q, want %q", got, want)
 	}

@@ -3,7 +3,6 @@ package gossip_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -19,7 +18,7 @@ import (
 func socketed(t *testing.T, id ring.Member, options ...func(*gossip.Config)) *gossip.Gossip {
 	t.Helper()
 	config := gossip.Config{
-		ID: id, Bind: "127.0.0.1:0", PeerAddr: "127.0.0.1:7947", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ID: id, Bind: "127.0.0.1:0", PeerAddr: "127.0.0.1:7947", Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, option := range options {
 		option(&config)

@@ -61,7 +61,7 @@ A run always ends: after --duration, after --requests, or at SIGINT, which print
   noria bench --rate 5000 --keys 100000 --dist zipf --duration 30s
   noria bench 127.0.0.1:8081 127.0.0.1:8091 --stream --concurrency 64
   noria bench http://127.0.0.1:8083 --requests 10000 --output json`,
-		Args: func(cmd *cobra.Command, args []string) (err error) {
+		Args: func(_ *cobra.Command, args []string) (err error) {
 			b.targets, err = parseTargets(args)
 			return err
 		},

@@ -95,7 +95,7 @@ func (c *streamCaller) receive(s *pipe) {
 
 // ask implements caller.
 func (c *streamCaller) ask(ctx context.Context, number int, keys []string) outcome {
-	s, err := c.opened()
+	s, err := c.opened() //nolint:contextcheck // the stream outlives the request that opens it
 	if err != nil {
 		return outcome{err: codes.Unavailable.String()}
 	}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 
@@ -63,7 +63,7 @@ func (r *repeated) Type() string { return "KEY=LIMIT" }
 // Set implements pflag.Value.
 func (r *repeated) Set(s string) error {
 	if i := strings.LastIndexByte(s, '='); i <= 0 || i == len(s)-1 {
-		return fmt.Errorf("want KEY=LIMIT, such as user:42=100/s")
+		return errors.New("want KEY=LIMIT, such as user:42=100/s")
 	}
 	*r.to = append(*r.to, s)
 	return nil

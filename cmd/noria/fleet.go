@@ -162,7 +162,7 @@ func disagreement(nodes []*server) string {
 		}
 		switch {
 		case !s.Ready:
-			return fmt.Sprintf("%s is not ready", n.settings.name)
+			return n.settings.name + " is not ready"
 		case len(s.Members) != len(nodes):
 			return fmt.Sprintf("%s knows %d members", n.settings.name, len(s.Members))
 		case s.Epoch != first.Epoch:

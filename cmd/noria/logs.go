@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -27,7 +27,7 @@ func level(s string) (slog.Level, error) {
 	}
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(strings.ToUpper(word))); err != nil {
-		return 0, fmt.Errorf("want debug, info, warn or error")
+		return 0, errors.New("want debug, info, warn or error")
 	}
 	return l, nil
 }

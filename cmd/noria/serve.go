@@ -94,7 +94,7 @@ func (p *process) warnOfSlips(log *slog.Logger, flags *pflag.FlagSet) {
 	for _, env := range set {
 		// What is unlike all of ours belongs to someone else: Kubernetes sets NORIA_SERVICE_HOST for a service noria.
 		if near := nearest(env, names); near != "" && distance(env, near) <= 2 {
-			log.Warn("environment variable " + env + " is not known, did you mean " + near + "?")
+			log.Warn("an environment variable is not read", "err", env+" is not known, did you mean "+near+"?")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -80,7 +81,7 @@ func (l *list) Set(s string) error {
 // text takes any string but an empty one.
 func text(s string) (string, error) {
 	if s == "" {
-		return "", fmt.Errorf("want something that is not empty")
+		return "", errors.New("want something that is not empty")
 	}
 	return s, nil
 }
@@ -126,7 +127,7 @@ func short(d time.Duration) string {
 func yesNo(s string) (bool, error) {
 	b, err := strconv.ParseBool(s)
 	if err != nil {
-		return false, fmt.Errorf("want true or false")
+		return false, errors.New("want true or false")
 	}
 	return b, nil
 }
@@ -164,7 +165,7 @@ func remote(s string) (string, error) {
 		return "", err
 	}
 	if port == "0" {
-		return "", fmt.Errorf("want HOST:PORT with a port from 1 to 65535")
+		return "", errors.New("want HOST:PORT with a port from 1 to 65535")
 	}
 	if host == "" {
 		host = "127.0.0.1"
@@ -179,7 +180,7 @@ func advertised(s string) (string, error) {
 	}
 	host, port, err := hostPort(s)
 	if err != nil || host == "" {
-		return "", fmt.Errorf("want HOST or HOST:PORT by which other nodes reach this one")
+		return "", errors.New("want HOST or HOST:PORT by which other nodes reach this one")
 	}
 	return net.JoinHostPort(host, port), nil
 }
@@ -188,13 +189,13 @@ func advertised(s string) (string, error) {
 func hostPort(s string) (host, port string, err error) {
 	host, port, err = net.SplitHostPort(s)
 	if err != nil {
-		return "", "", fmt.Errorf("want HOST:PORT, such as 127.0.0.1:8083")
+		return "", "", errors.New("want HOST:PORT, such as 127.0.0.1:8083")
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return "", "", fmt.Errorf("want HOST:PORT with a port from 0 to 65535")
+		return "", "", errors.New("want HOST:PORT with a port from 0 to 65535")
 	}
 	if strings.ContainsAny(host, " \t\r\n/") {
-		return "", "", fmt.Errorf("want HOST:PORT, such as 127.0.0.1:8083")
+		return "", "", errors.New("want HOST:PORT, such as 127.0.0.1:8083")
 	}
 	return host, port, nil
 }
@@ -203,7 +204,7 @@ func hostPort(s string) (host, port string, err error) {
 func upstream(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("want http:// or https:// and a host, such as http://127.0.0.1:9000")
+		return nil, errors.New("want http:// or https:// and a host, such as http://127.0.0.1:9000")
 	}
 	return u, nil
 }

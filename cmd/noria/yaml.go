@@ -187,11 +187,12 @@ func kindOf(n ast.Node) string {
 		return "an anchor, alias or tag, which are not read here"
 	case ast.NullType:
 		return "empty"
+	default:
+		if text, ok := scalarOf(n); ok {
+			return fmt.Sprintf("%q", clip(text))
+		}
+		return "something else"
 	}
-	if text, ok := scalarOf(n); ok {
-		return fmt.Sprintf("%q", clip(text))
-	}
-	return "something else"
 }
 
 // syntax returns what the parser found wrong, at its place.

@@ -92,7 +92,7 @@ func newRig(t *testing.T, l gateway.Limiter, upstream http.HandlerFunc, change f
 func serve(t *testing.T, s *http.Server) func(context.Context, string, string) (net.Conn, error) {
 	t.Helper()
 	l := &pipes{made: make(chan net.Conn), closed: make(chan struct{})}
-	go s.Serve(l) //nolint:errcheck // it ends with the test
+	go s.Serve(l) // it ends with the test
 	t.Cleanup(func() { _ = s.Close() })
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		ours, theirs := net.Pipe()

@@ -113,7 +113,7 @@ func (w *warner) say(text, wrong string) {
 		w.quiet.Add(1)
 		return
 	}
-	w.logger.Warn(text, "err", wrong, "unlogged", w.quiet.Swap(0))
+	w.logger.Warn(text, "err", wrong, "unlogged", w.quiet.Swap(0)) //nolint:sloglint // callers pass constants
 }
 
 // Write implements io.Writer for what the standard library has to say, one line at a time.

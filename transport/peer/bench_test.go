@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -251,7 +252,7 @@ func bareAnswer(b *testing.B, s grpc.ClientStream, in *incoming, f *frame, asks 
 		err = f.split(in.bytes)
 	}
 	if err != nil {
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			b.Error(err)
 		}
 		return

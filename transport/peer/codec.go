@@ -1,7 +1,7 @@
 package peer
 
 import (
-	"fmt"
+	"errors"
 	"sync"
 
 	"google.golang.org/grpc/encoding"
@@ -31,7 +31,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return encoding.GetCodecV2(proto.Name).Unmarshal(data, v)
 	}
 	if f.held != nil {
-		return fmt.Errorf("a received frame is overwritten before it was released")
+		return errors.New("a received frame is overwritten before it was released")
 	}
 	if len(data) == 1 {
 		f.held = data[0]

@@ -115,7 +115,7 @@ func (c Config) check() error {
 func (c Config) advertised(bound string) (string, error) {
 	host, port, err := net.SplitHostPort(bound)
 	if err != nil {
-		return cmp.Or(c.Advertise, bound), nil // not a network's address: a test in memory
+		return cmp.Or(c.Advertise, bound), nil //nolint:nilerr // not a network's address: a test in memory
 	}
 	if c.Advertise == "" {
 		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {

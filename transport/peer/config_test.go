@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,7 +74,7 @@ func TestOrder(t *testing.T) {
 				t.Errorf("Close: %v", err)
 			}
 		}
-		if _, err := tr.Listen(); err != cluster.ErrPeerShutdown {
+		if _, err := tr.Listen(); !errors.Is(err, cluster.ErrPeerShutdown) {
 			t.Errorf("Listen after Close: %v, want ErrPeerShutdown", err)
 		}
 		if err := tr.Serve(t.Context(), helloOf("b"), everyone{}); err != nil {

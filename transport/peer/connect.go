@@ -114,7 +114,7 @@ func (l *link) open(ctx context.Context) (*session, error) {
 			err = cause
 		}
 		cancel(err)
-		conn.Close()
+		_ = conn.Close() // err says what was wrong
 		return nil, l.why(err, dialer.last())
 	}
 	return s, nil
@@ -180,6 +180,7 @@ func (l *link) why(err, dialed error) error {
 	switch st.Code() {
 	case codes.FailedPrecondition, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:
 		return fmt.Errorf("%w: %s", cluster.ErrPeerRefused, st.Message())
+	default:
+		return fmt.Errorf("%w: %s: %s", cluster.ErrPeerLost, st.Code(), st.Message())
 	}
-	return fmt.Errorf("%w: %s: %s", cluster.ErrPeerLost, st.Code(), st.Message())
 }

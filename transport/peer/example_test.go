@@ -69,7 +69,7 @@ func Example() {
 	}
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })
 	for i, node := range []*cluster.Node{a, b, a, b, a} {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		w := httptest.NewRecorder()
 		limited(node, limit, hello).ServeHTTP(w, r)
 		fmt.Println(i, w.Code, w.Body)

@@ -29,7 +29,7 @@ func (s *session) talk() error {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		if err := s.write(); err != nil && err != io.EOF { // with EOF the reader gets the reason
+		if err := s.write(); err != nil && !errors.Is(err, io.EOF) { // with EOF the reader gets the reason
 			s.cancel(err)
 		}
 	}()

@@ -18,7 +18,7 @@ type Stats struct {
 	Expired uint64 // asks that nobody answered before their Wait had passed
 	Late    uint64 // answers to asks that were done already
 	Opened  uint64 // streams that were opened, the first and each that replaced a broken one
-	Peers   []PeerStats
+	Peers   []LinkStats
 
 	// As the one who answers.
 	Streams         int    // open now
@@ -28,8 +28,8 @@ type Stats struct {
 	Invalid         uint64 // asks that could not be read
 }
 
-// PeerStats is how the way to one peer is now.
-type PeerStats struct {
+// LinkStats is how the link to one peer is now.
+type LinkStats struct {
 	ID     ring.Member
 	Addr   string
 	State  string // idle, opening, open, lost or closed
@@ -52,10 +52,10 @@ func (t *Transport) Stats() Stats {
 	return s
 }
 
-func (l *link) stats() PeerStats {
+func (l *link) stats() LinkStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return PeerStats{ID: l.id, Addr: l.addr, State: l.state.String(), Silent: l.silent, Queue: l.queue.n}
+	return LinkStats{ID: l.id, Addr: l.addr, State: l.state.String(), Silent: l.silent, Queue: l.queue.n}
 }
 
 // counters are added to once per batch or rarer, so that they cost nothing that shows.
@@ -93,5 +93,5 @@ func (t *Transport) complain(msg, who string, err error) {
 	if omitted > 0 {
 		err = fmt.Errorf("%w, and %d others before it", err, omitted)
 	}
-	t.cfg.Logger.Warn(msg, "peer", who, "err", err)
+	t.cfg.Logger.Warn(msg, "peer", who, "err", err) //nolint:sloglint // callers pass constants
 }
