@@ -53,6 +53,7 @@ test: lint check-generated unit e2e fuzz-briefly bench-once ## Everything CI che
 .PHONY: unit
 unit: ## All tests but those with real processes, under the race detector.
 	$(GO) test -race -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
+	cd e2e/compare && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
 
 .PHONY: e2e
 e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, and of the README's lines.
