@@ -228,7 +228,7 @@ func (f *demoFleet) typeLines(t *testing.T, dir string) {
 	lines := 0
 	for _, line := range f.Log.Lines() {
 		command := strings.TrimSpace(line)
-		if !strings.HasPrefix(command, "curl ") && !strings.Contains(command, "noria check ") {
+		if !strings.HasPrefix(command, "curl ") && !strings.Contains(command, " check user:") {
 			continue
 		}
 		lines++
