@@ -59,10 +59,9 @@ type machine struct {
 }
 
 type machineHold struct {
-	store  int
-	holds  []Hold
-	notes  []noted
-	unused bool
+	store int
+	holds []Hold
+	notes []noted
 }
 
 // noted tells which admission a hold is of.
