@@ -9,6 +9,9 @@ import (
 
 // A decision on a key that is known costs no allocation, nor does a denial, a peek, or a key that was full.
 func TestTakeDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector pools forget")
+	}
 	s := storeOf(t, StoreConfig{Partitions: 16, MaxIDs: 8})
 	rate := Limit{Tokens: 1000, Per: time.Second, Burst: 1000}
 	for _, c := range []struct {

@@ -12,21 +12,28 @@ type Bucket struct {
 // Take takes cost tokens if they are there and says so. A cost of 0 takes nothing, is always allowed and tells the
 // level. The cost must be 0 to the Burst of the plan's limit.
 func (b *Bucket) Take(now Instant, p *Plan, cost int64) Decision {
+	var d Decision
+	b.take(now, p, cost, &d)
+	return d
+}
+
+// take is Take, and makes the zero Decision d its answer. Copying a Decision that has just been written costs 10 ns,
+// because its first bytes were written one by one and are read as 16.
+func (b *Bucket) take(now Instant, p *Plan, cost int64, d *Decision) {
 	if p.opens != nil {
-		return b.takeWindow(now, p, cost)
+		b.takeWindow(now, p, cost, d)
+		return
 	}
 	debt, at := b.owed(now, p)
 	units := cost * p.p
-	if debt+units > p.line && cost > 0 {
-		return Decision{
-			Remaining:  p.tokens(debt),
-			RetryAfter: p.after(now, at, debt+units-p.line),
-			ResetAfter: p.after(now, at, debt),
-		}
-	}
-	d := Decision{Allowed: true}
-	if cost > 0 {
-		over := debt + units - p.empty
+	switch over := debt + units - p.line; {
+	case cost == 0:
+		d.Allowed = true
+	case over > 0:
+		d.RetryAfter = p.after(now, at, over)
+	default:
+		d.Allowed = true
+		over = debt + units - p.empty
 		debt, at = b.charge(now, p, debt, at, units)
 		if over > 0 {
 			debt = b.queue(p, debt, units, over)
@@ -34,7 +41,6 @@ func (b *Bucket) Take(now Instant, p *Plan, cost int64) Decision {
 		}
 	}
 	d.Remaining, d.ResetAfter = p.tokens(debt), p.after(now, at, debt)
-	return d
 }
 
 // owed returns what b owes, as read at now, and as of which tick.

@@ -40,7 +40,7 @@ func (s *Store) evict(now Instant) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	r := sh.find(victim.tag, victim.key)
-	if r == nil || s.isFrozenTag(victim.shard, r.tag) {
+	if r == nil || sh.isFrozen(r.tag>>(32-s.width)) {
 		return true // somebody else was quicker
 	}
 	plan := s.plans.at(r.plan)
@@ -50,9 +50,6 @@ func (s *Store) evict(now Instant) bool {
 	s.drop(sh, r)
 	return true
 }
-
-// isFrozenTag is isFrozen for the partition in shard i that tag names.
-func (s *Store) isFrozenTag(i int, tag uint32) bool { return s.frozen[i]>>(tag>>(32-s.width))&1 != 0 }
 
 // candidate is a bucket that may be evicted.
 type candidate struct {
@@ -95,7 +92,7 @@ func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, 
 	from := home(uint32(turn*0x9E3779B97F4A7C15>>32), n)
 	for k := 0; k < n && seen < evictKeys; k++ {
 		e := sh.index[(from+k)%n]
-		if e.tag == 0 || s.isFrozenTag(i, e.tag) {
+		if e.tag == 0 || sh.isFrozen(e.tag>>(32-s.width)) {
 			continue
 		}
 		seen++

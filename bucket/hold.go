@@ -60,7 +60,7 @@ func (s *Store) refund(now Instant, h *Hold) {
 	sh := s.shard(h.part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if s.isFrozen(h.part) {
+	if sh.isFrozen(s.number(h.part)) {
 		return
 	}
 	s.ids.forget(h.id, h.key)

@@ -2,7 +2,8 @@ package bucket
 
 import "math/bits"
 
-// firstIndex is the size of a shard's first index; at most 7 of 8 entries are ever used.
+// firstIndex is the size of a shard's first index; at most half of the entries are ever used, so that most keys are found
+// at once. With 7 of 8 a decision takes a tenth longer, for 5 bytes a key.
 const firstIndex = 8
 
 // tagOf makes a record's tag of the number that its partition has in its shard, in as many bits, and of its key's hash.
@@ -12,6 +13,11 @@ func tagOf(partition uint32, width int, hash uint64) uint32 {
 		return 1
 	}
 	return tag
+}
+
+// isFrozen says whether the partition with that number is moving, or elsewhere.
+func (sh *shard) isFrozen(partition uint32) bool {
+	return sh.frozen&(1<<(partition%(1<<maxWidth))) != 0
 }
 
 // home returns where the search for tag begins in an index of n entries (multiply-shift, Lemire, arXiv:1805.10941). It
@@ -62,10 +68,10 @@ func (sh *shard) reindex(keys int) {
 	}
 }
 
-// indexSize returns the least of 8, 12, 16, 24, 32, 48, ... of which 7/8 are at least keys. These sizes fill the
-// allocator's size classes, and an index is never less than 58 % full after it has grown.
+// indexSize returns the least of 8, 12, 16, 24, 32, 48, ... of which half are at least keys. These sizes fill the
+// allocator's size classes.
 func indexSize(keys int) int {
-	need := (keys*8 + 6) / 7
+	need := 2 * keys
 	if need <= firstIndex {
 		return firstIndex
 	}

@@ -28,10 +28,10 @@ func (s *Store) setFrozen(part int, frozen bool) {
 	sh := s.shard(part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if bit := uint64(1) << s.number(part); frozen {
-		s.frozen[part>>s.width] |= bit
+	if bit := uint16(1) << s.number(part); frozen {
+		sh.frozen |= bit
 	} else {
-		s.frozen[part>>s.width] &^= bit
+		sh.frozen &^= bit
 	}
 }
 
@@ -43,7 +43,7 @@ func (s *Store) Held(part int) bool {
 	sh := s.shard(part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return !s.isFrozen(part)
+	return !sh.isFrozen(s.number(part))
 }
 
 // Drop forgets all buckets of partition part and returns how many there were. Their memory is free after a Sweep.

@@ -63,7 +63,7 @@ func (b *planted) Take(now Instant, p *Plan, cost int64) Decision {
 
 // with returns p with a change.
 func with(p *Plan, change func(*Plan)) *Plan {
-	q := &Plan{limit: p.limit, n: p.n, p: p.p, tick: p.tick, empty: p.empty, line: p.line}
+	q := &Plan{limit: p.limit, n: p.n, p: p.p, tick: p.tick, byN: p.byN, byP: p.byP, empty: p.empty, line: p.line}
 	change(q)
 	return q
 }

@@ -9,17 +9,21 @@ import (
 // A shard is the buckets of some neighbouring partitions under one lock. An index finds them, an open-addressing table
 // with linear probing, and its entries point into a log of records. Neither holds a pointer, so the collector never looks
 // into them. A decision touches the shard, one line of the index and one or two of the record; with a record in each slot
-// of the table it would be as many, in a table four times as large. One shard is some 1/1,024 of a node's keys, so
+// of the table it would be as many, in a table four times as large. One shard is 1/1,024 of a node's keys, so
 // whatever takes time that grows with it takes little and stops nobody else.
 //
 // It fills one cache line.
 type shard struct {
-	mu    sync.Mutex
-	index []entry  // as many as indexSize says; guarded by mu, like all that follows
-	log   []uint64 // records, one behind the other, and dead ones among them
-	used  uint32   // entries in use
-	takes uint16   // wraps; tells which takes are sampled for the top keys
+	mu     sync.Mutex
+	index  []entry  // as many as indexSize says; guarded by mu, like all that follows
+	log    []uint64 // records, one behind the other, and dead ones among them
+	used   uint32   // entries in use
+	takes  uint16   // wraps; tells which takes are sampled for the top keys
+	frozen uint16   // a bit for each partition, by its number, that is moving, or elsewhere
 }
+
+// maxWidth is the bits of the number that a partition has in its shard, at most.
+const maxWidth = 4
 
 // An entry of the index says where the record of a key is in the log. A tag of 0 means that it is free.
 type entry struct {
@@ -80,7 +84,7 @@ func (sh *shard) add(tag uint32, key string, plan uint16) *record {
 	if len(sh.log)+size > cap(sh.log) {
 		sh.grow(size)
 	}
-	if (int(sh.used)+1)*8 > len(sh.index)*7 {
+	if (int(sh.used)+1)*2 > len(sh.index) {
 		sh.reindex(int(sh.used) + 1)
 	}
 	at := uint32(len(sh.log))

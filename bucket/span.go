@@ -40,23 +40,22 @@ func (p *Plan) named(w *span, name int64) *span {
 	return p.spanAt(w.epoch, name)
 }
 
-// takeWindow is Take for limits that are refilled all at once.
-func (b *Bucket) takeWindow(now Instant, p *Plan, cost int64) Decision {
+// takeWindow is take for limits that are refilled all at once.
+func (b *Bucket) takeWindow(now Instant, p *Plan, cost int64, d *Decision) {
 	w := p.window(now)
 	name, debt := b.inWindow(w)
-	allowed := cost == 0 || debt+cost <= p.empty
-	if allowed && cost > 0 {
+	d.Allowed = cost == 0 || debt+cost <= p.empty
+	if d.Allowed && cost > 0 {
 		debt += cost
 		b.debt, b.at = debt, name
 	}
-	d := Decision{Allowed: allowed, Remaining: p.tokens(debt)}
+	d.Remaining = p.tokens(debt)
 	if debt > 0 {
 		d.ResetAfter = p.named(w, name).end.Sub(now)
 	}
-	if !allowed {
+	if !d.Allowed {
 		d.RetryAfter = d.ResetAfter
 	}
-	return d
 }
 
 // inWindow returns the window that b is charged in, and its debt there. A window never opens twice: after the wall clock

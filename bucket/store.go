@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -11,8 +12,8 @@ import (
 
 // StoreConfig is what a Store is made of. The zero value is ready to use.
 type StoreConfig struct {
-	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. More make a handoff finer. Up to 1,024 of them
-	// have a lock of their own; of more, neighbours share one.
+	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. More make a handoff finer. If there are more than
+	// 1,024, up to 16 neighbours share a lock.
 	Partitions int
 
 	// MaxKeys is the most buckets kept at once. Default: 10,000,000. A new key beyond it takes the place of the fullest
@@ -36,14 +37,14 @@ type Store struct {
 	parts  int
 	width  int // of the number that a partition has in its shard, in bits
 	shards []shard
-	frozen []uint64  // of each shard, a bit for each partition that is moving, or elsewhere; guarded by the shard's mu
 	seen   []Instant // of each shard, when a full bucket was last dropped; guarded by the shard's mu
 
-	plans plans
-	ids   memory
-	top   topKeys
-
+	plans   plans
+	ids     memory
+	top     topKeys
 	reliefs reliefs
+	groups  sync.Pool // of *group
+
 	maxKeys int64
 	keys    atomic.Int64
 	cursor  atomic.Uint64 // where the last eviction stopped looking
@@ -52,9 +53,9 @@ type Store struct {
 	swept, evicted, forgotten atomic.Uint64
 }
 
-// maxShards is how many locks a store has at most. More make waiting for one rarer; fewer leave more of the cache for
-// buckets.
-const maxShards = 1024
+// manyShards is how many shards are enough, and more than that are only made where partitions are many. More make waiting
+// for a lock rarer; fewer leave more of the cache for buckets.
+const manyShards = 1024
 
 // NewStore returns a Store in which all partitions are held.
 func NewStore(c StoreConfig) (*Store, error) {
@@ -84,9 +85,9 @@ func NewStore(c StoreConfig) (*Store, error) {
 		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
 	}
 	s := &Store{seed: maphash.MakeSeed(), parts: c.Partitions, maxKeys: int64(c.MaxKeys)}
-	s.width = bits.Len(uint(c.Partitions-1) / maxShards)
+	s.width = min(maxWidth, bits.Len(uint(c.Partitions-1)/manyShards))
 	s.shards = make([]shard, (c.Partitions-1)>>s.width+1)
-	s.frozen, s.seen = make([]uint64, len(s.shards)), make([]Instant, len(s.shards))
+	s.seen = make([]Instant, len(s.shards))
 	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
 	s.top.init()
@@ -99,17 +100,17 @@ func (s *Store) SetEpoch(epoch time.Time) { s.plans.setEpoch(epoch) }
 // Take decides on r, whose key is in partition part, and takes its cost if it allows it. It returns an error that wraps
 // ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say, ErrMoved if the partition is not held here, and ErrFull
 // if there is no room for one more key; then nothing was taken. It does not keep the strings of r.
-func (s *Store) Take(now Instant, part int, r *Request) (Decision, error) {
+func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) {
 	if !s.has(part) {
-		return Decision{}, ErrMoved
+		return d, ErrMoved
 	}
 	tag := s.tag(part, r.Key)
 	sh := s.shard(part)
 	sh.mu.Lock()
-	if rec := sh.find(tag, r.Key); rec != nil && r.ID == "" && !s.isFrozen(part) {
+	if rec := sh.find(tag, r.Key); rec != nil && r.ID == "" && !sh.isFrozen(s.number(part)) {
 		plan := s.plans.at(rec.plan)
-		if plan.limit == r.Limit && uint64(r.Cost) <= uint64(r.Limit.Burst) {
-			d := rec.bucket.Take(now, plan, r.Cost)
+		if plan.is(&r.Limit) && uint64(r.Cost) <= uint64(r.Limit.Burst) {
+			rec.bucket.take(now, plan, r.Cost, &d)
 			weight := sh.sample()
 			sh.mu.Unlock()
 			if weight != 0 {
@@ -119,7 +120,7 @@ func (s *Store) Take(now Instant, part int, r *Request) (Decision, error) {
 		}
 	}
 	sh.mu.Unlock()
-	return s.takeNew(now, part, *r)
+	return s.takeNew(now, part, r)
 }
 
 // has says whether there is a partition part.
@@ -134,18 +135,6 @@ func (s *Store) number(part int) uint32 { return uint32(part) & (1<<s.width - 1)
 // tag returns what the index of part's shard has of key.
 func (s *Store) tag(part int, key string) uint32 {
 	return tagOf(s.number(part), s.width, maphash.String(s.seed, key))
-}
-
-// isFrozen says whether partition part is moving, or elsewhere. The caller has locked its shard.
-func (s *Store) isFrozen(part int) bool { return s.frozen[part>>s.width]>>s.number(part)&1 != 0 }
-
-// takeNew is Take for what the path above does not know yet: a new key, another limit, a request id, a bad request.
-func (s *Store) takeNew(now Instant, part int, r Request) (Decision, error) {
-	items := [1]Item{{Partition: part, Request: &r}}
-	if _, err := s.TakeAll(now, items[:], false); err != nil {
-		return Decision{}, err
-	}
-	return items[0].Decision, nil
 }
 
 // Check returns an error that wraps ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say.
@@ -185,7 +174,7 @@ func (s *Store) Reset(part int, key string) error {
 	sh := s.shard(part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if s.isFrozen(part) {
+	if sh.isFrozen(s.number(part)) {
 		return ErrMoved
 	}
 	if r := sh.find(s.tag(part, key), key); r != nil {

@@ -21,32 +21,38 @@ type Item struct {
 // is denied, the Decisions of the others say what they would have been. It returns the errors of Take, and ErrConflict if
 // items ask for one key under two limits. With hold it returns what Refund needs to give everything back.
 func (s *Store) TakeAll(now Instant, items []Item, hold bool) ([]Hold, error) {
-	g := group{s: s, now: now, items: items, hold: hold}
-	defer g.release()
-	if err := g.prepare(); err != nil {
-		return nil, err
-	}
-	for {
-		done, err := g.try()
-		if done || err != nil {
-			return g.holds, err
-		}
-		if !s.evict(now) {
-			return nil, s.full()
-		}
-	}
+	g := s.newGroup()
+	defer g.done()
+	g.hold = hold
+	err := g.run(now, items)
+	return g.holds, err
 }
 
-// A group is a call of TakeAll.
+// takeNew is Take for what it does not know yet: a new key, another limit, a request id, a bad request.
+func (s *Store) takeNew(now Instant, part int, r *Request) (Decision, error) {
+	g := s.newGroup()
+	defer g.done()
+	g.request = *r // so that r itself may be on its caller's stack
+	g.item[0] = Item{Partition: part, Request: &g.request}
+	if err := g.run(now, g.item[:]); err != nil {
+		return Decision{}, err
+	}
+	return g.item[0].Decision, nil
+}
+
+// A group is a call of TakeAll, or of takeNew, for which it has room for one item. It is used again: that saves four
+// allocations.
 type group struct {
-	s      *Store
-	now    Instant
-	items  []Item
-	shards []int  // of all items, in ascending order, each once
-	work   []work // one for each key
-	hold   bool
-	holds  []Hold
-	held   int // items with a reference to their plan
+	s       *Store
+	now     Instant
+	items   []Item
+	request Request
+	item    [1]Item
+	shards  []int  // of all items, in ascending order, each once
+	work    []work // one for each key
+	hold    bool
+	holds   []Hold
+	held    int // items with a reference to their plan
 }
 
 // work is a bucket that the group works on: a copy, until all items are allowed.
@@ -56,6 +62,42 @@ type work struct {
 	before Bucket // under the item's limit
 	bucket Bucket
 	asked  bool // some item asks for tokens
+}
+
+func (s *Store) newGroup() *group {
+	g, ok := s.groups.Get().(*group)
+	if !ok {
+		g = new(group)
+	}
+	g.s = s
+	return g
+}
+
+// done gives back what g refers to, and g itself.
+func (g *group) done() {
+	for i := range g.items[:g.held] {
+		g.s.plans.release(g.items[i].plan)
+	}
+	s := g.s
+	*g = group{shards: g.shards[:0], work: g.work[:0]}
+	s.groups.Put(g)
+}
+
+// run decides on items.
+func (g *group) run(now Instant, items []Item) error {
+	g.now, g.items = now, items
+	if err := g.prepare(); err != nil {
+		return err
+	}
+	for {
+		done, err := g.try()
+		if done || err != nil {
+			return err
+		}
+		if !g.s.evict(now) {
+			return g.s.full()
+		}
+	}
 }
 
 func (g *group) prepare() error {
@@ -80,19 +122,12 @@ func (g *group) prepare() error {
 	return nil
 }
 
-// release gives back the references that prepare took.
-func (g *group) release() {
-	for i := range g.items[:g.held] {
-		g.s.plans.release(g.items[i].plan)
-	}
-}
-
 // try decides with all shards locked. It is not done if there is no room for the keys that it would add.
 func (g *group) try() (done bool, err error) {
 	g.lock()
 	defer g.unlock()
 	for i := range g.items {
-		if g.s.isFrozen(g.items[i].Partition) {
+		if part := g.items[i].Partition; g.s.shard(part).isFrozen(g.s.number(part)) {
 			return false, ErrMoved
 		}
 	}
@@ -160,7 +195,8 @@ func (g *group) decide() bool {
 			continue
 		}
 		plan, b := g.s.plans.at(it.plan), &g.work[it.work].bucket
-		it.Decision = b.Take(g.now, plan, it.Request.Cost)
+		it.Decision = Decision{}
+		b.take(g.now, plan, it.Request.Cost, &it.Decision)
 		if it.Decision.Allowed && it.Request.Cost > 0 {
 			it.receipt = b.Receipt(plan, it.Request.Cost)
 		}
