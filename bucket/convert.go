@@ -36,37 +36,31 @@ func (p *Plan) same(from *Plan, units int64) int64 {
 	return int64(min(quotient, maxDebt))
 }
 
-// read returns key's bucket in sh as it is under the plan with number plan, and whether it has one. The caller has locked
-// sh.
-func (s *Store) read(now Instant, sh *shard, tag uint32, key string, plan uint16) (b Bucket, known bool) {
-	r := sh.find(tag, key)
-	if r == nil {
-		return Bucket{}, false
-	}
-	b = r.bucket
+// under returns r's bucket as it is under the plan with that number.
+func (s *Store) under(now Instant, r *record, plan uint16) Bucket {
+	b := r.bucket
 	if r.plan != plan {
 		b.convert(now, s.plans.at(r.plan), s.plans.at(plan))
 	}
-	return b, true
+	return b
 }
 
-// write makes b, under the plan with that number, key's bucket in sh. If the key has none, and b is not full, the caller
-// has reserved room for it. The caller has locked sh and holds a reference to the plan.
-func (s *Store) write(sh *shard, tag uint32, key string, plan uint16, b Bucket) {
-	r := sh.find(tag, key)
-	switch {
-	case r == nil && b.debt == 0:
-		return
-	case r == nil:
-		r = sh.add(tag, key, plan)
-		s.plans.at(plan).refs.Add(1)
-	case r.plan != plan:
+// rewrite makes b, under the plan with that number, r's bucket. The caller holds a reference to the plan.
+func (s *Store) rewrite(r *record, plan uint16, b Bucket) {
+	if r.plan != plan {
 		s.plans.at(plan).refs.Add(1)
 		s.drained(r)
 		s.plans.release(r.plan)
 		r.plan = plan
 	}
 	r.bucket = b
+}
+
+// add makes a record for key, which has none in sh and for which the caller has reserved room. The caller holds a reference
+// to the plan.
+func (s *Store) add(sh *shard, tag uint32, key string, plan uint16, b Bucket) {
+	s.plans.at(plan).refs.Add(1)
+	sh.add(tag, key, plan).bucket = b
 }
 
 // drained notes that what r owes is forgotten, or owed in other units from now on, so that a Hold of before gives back

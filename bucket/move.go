@@ -129,12 +129,19 @@ func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	plan := s.plans.at(number)
-	b, known := s.read(now, sh, tag, st.Key, number)
-	b.Merge(plan, plan.arrived(now, st))
-	if !known && b.debt > 0 && !s.reserve(1) {
+	b := plan.arrived(now, st)
+	if r := sh.find(tag, st.Key); r != nil {
+		b.Merge(plan, s.under(now, r, number))
+		s.rewrite(r, number, b)
+		return true
+	}
+	if b.debt == 0 {
+		return true
+	}
+	if !s.reserve(1) {
 		return false
 	}
-	s.write(sh, tag, st.Key, number, b)
+	s.add(sh, tag, st.Key, number, b)
 	return true
 }
 

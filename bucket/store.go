@@ -107,20 +107,22 @@ func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) 
 	tag := s.tag(part, r.Key)
 	sh := s.shard(part)
 	sh.mu.Lock()
-	if rec := sh.find(tag, r.Key); rec != nil && r.ID == "" && !sh.isFrozen(s.number(part)) {
-		plan := s.plans.at(rec.plan)
-		if plan.is(&r.Limit) && uint64(r.Cost) <= uint64(r.Limit.Burst) {
-			rec.bucket.take(now, plan, r.Cost, &d)
-			weight := sh.sample()
-			sh.mu.Unlock()
-			if weight != 0 {
-				s.top.add(r.Key, weight)
-			}
-			return d, nil
+	if rec := sh.find(tag, r.Key); rec != nil && !sh.isFrozen(s.number(part)) && s.knows(rec, r) {
+		rec.bucket.take(now, s.plans.at(rec.plan), r.Cost, &d)
+		weight := sh.sample()
+		sh.mu.Unlock()
+		if weight != 0 {
+			s.top.add(r.Key, weight)
 		}
+		return d, nil
 	}
 	sh.mu.Unlock()
 	return s.takeNew(now, part, r)
+}
+
+// knows says whether rec, of r's key, is under r's limit, and nothing is wrong with r then.
+func (s *Store) knows(rec *record, r *Request) bool {
+	return r.ID == "" && s.plans.at(rec.plan).is(&r.Limit) && uint64(r.Cost) <= uint64(r.Limit.Burst)
 }
 
 // has says whether there is a partition part.

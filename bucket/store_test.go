@@ -431,6 +431,7 @@ func (m *machine) dropSwept() {
 func (m *machine) wrong(t *rapid.T) {
 	r := m.request(t)
 	part, want := partOf(r.Key), error(nil)
+	store := m.holder[part]
 	switch rapid.IntRange(0, 7).Draw(t, "wrong") {
 	case 0:
 		r.Key, want = "", ErrKey
@@ -449,7 +450,6 @@ func (m *machine) wrong(t *rapid.T) {
 	case 7:
 		part, want = -1, ErrMoved
 	}
-	store := m.holder[partOf(r.Key)]
 	if _, err := m.stores[store].Take(m.at(store), part, r); !errors.Is(err, want) {
 		t.Fatalf("Take(%d, %+v): error %v, want %v", part, r, err, want)
 	}

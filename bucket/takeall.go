@@ -1,7 +1,7 @@
 package bucket
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 )
 
@@ -12,7 +12,7 @@ type Item struct {
 	Decision  Decision // is set by TakeAll
 
 	tag     uint32
-	plan    uint16  // referenced while TakeAll runs
+	plan    uint16  // referenced by the group, or by the key's record
 	work    int     // index into the group's buckets
 	receipt Receipt // of what was taken
 }
@@ -52,16 +52,7 @@ type group struct {
 	work    []work // one for each key
 	hold    bool
 	holds   []Hold
-	held    int // items with a reference to their plan
-}
-
-// work is a bucket that the group works on: a copy, until all items are allowed.
-type work struct {
-	item   int    // the first that names the key
-	known  bool   // the key has a record
-	before Bucket // under the item's limit
-	bucket Bucket
-	asked  bool // some item asks for tokens
+	held    int // items that were looked at and have a reference to their plan
 }
 
 func (s *Store) newGroup() *group {
@@ -79,14 +70,25 @@ func (g *group) done() {
 		g.s.plans.release(g.items[i].plan)
 	}
 	s := g.s
+	clear(g.work)
 	*g = group{shards: g.shards[:0], work: g.work[:0]}
 	s.groups.Put(g)
 }
 
-// run decides on items.
+// errStranger says that some item is not plainly under the limit that its key's bucket has.
+var errStranger = errors.New("needs a closer look")
+
+// run decides on items. Mostly all their keys are known, under these limits, and that is seen when they are found;
+// only if not, the requests are looked at in full: a third of the time.
 func (g *group) run(now Instant, items []Item) error {
 	g.now, g.items = now, items
-	if err := g.prepare(); err != nil {
+	if err := g.place(); err != nil {
+		return err
+	}
+	if _, err := g.try(); err != errStranger {
+		return err
+	}
+	if err := g.look(); err != nil {
 		return err
 	}
 	for {
@@ -94,25 +96,18 @@ func (g *group) run(now Instant, items []Item) error {
 		if done || err != nil {
 			return err
 		}
-		if !g.s.evict(now) {
+		if !g.s.evict(g.now) {
 			return g.s.full()
 		}
 	}
 }
 
-func (g *group) prepare() error {
+// place finds out where the keys are.
+func (g *group) place() error {
 	for i := range g.items {
 		it := &g.items[i]
 		if !g.s.has(it.Partition) {
 			return ErrMoved
-		}
-		plan, err := g.s.plans.hold(it.Request.Limit)
-		if err != nil {
-			return err
-		}
-		it.plan, it.receipt, g.held = plan, Receipt{}, i+1
-		if err := it.Request.check(); err != nil {
-			return err
 		}
 		it.tag = g.s.tag(it.Partition, it.Request.Key)
 		g.shards = append(g.shards, it.Partition>>g.s.width)
@@ -122,161 +117,18 @@ func (g *group) prepare() error {
 	return nil
 }
 
-// try decides with all shards locked. It is not done if there is no room for the keys that it would add.
-func (g *group) try() (done bool, err error) {
-	g.lock()
-	defer g.unlock()
-	for i := range g.items {
-		if part := g.items[i].Partition; g.s.shard(part).isFrozen(g.s.number(part)) {
-			return false, ErrMoved
-		}
-	}
-	if err := g.load(); err != nil {
-		return false, err
-	}
-	if !g.decide() {
-		g.convert()
-		return true, nil
-	}
-	return g.commit()
-}
-
-func (g *group) lock() {
-	for _, i := range g.shards {
-		g.s.shards[i].mu.Lock()
-		g.now = max(g.now, g.s.seen[i])
-	}
-}
-
-func (g *group) unlock() {
-	for _, i := range g.shards {
-		g.s.shards[i].mu.Unlock()
-	}
-}
-
-// load copies the buckets that the items name.
-func (g *group) load() error {
-	g.work = g.work[:0]
+// look checks the requests and takes references to their plans.
+func (g *group) look() error {
 	for i := range g.items {
 		it := &g.items[i]
-		it.work = g.find(i)
-		if it.work == len(g.work) {
-			b, known := g.s.read(g.now, g.s.shard(it.Partition), it.tag, it.Request.Key, it.plan)
-			g.work = append(g.work, work{item: i, known: known, before: b, bucket: b})
+		plan, err := g.s.plans.hold(it.Request.Limit)
+		if err != nil {
+			return err
 		}
-		w := &g.work[it.work]
-		if first := &g.items[w.item]; first.plan != it.plan {
-			return fmt.Errorf("%w: key %q under limits %q and %q", ErrConflict, it.Request.Key, first.Request.Limit, it.Request.Limit)
+		it.plan, g.held = plan, i+1
+		if err := it.Request.check(); err != nil {
+			return err
 		}
-		w.asked = w.asked || it.Request.Cost > 0
 	}
 	return nil
-}
-
-// find returns the index of the work on item i's key, or of the next one if there is none.
-func (g *group) find(i int) int {
-	it := &g.items[i]
-	for w := range g.work {
-		first := &g.items[g.work[w].item]
-		if first.tag == it.tag && first.Partition == it.Partition && first.Request.Key == it.Request.Key {
-			return w
-		}
-	}
-	return len(g.work)
-}
-
-// decide takes from the copies and says whether every item is allowed.
-func (g *group) decide() bool {
-	all := true
-	for i := range g.items {
-		it := &g.items[i]
-		if g.recall(i) {
-			all = all && it.Decision.Allowed
-			continue
-		}
-		plan, b := g.s.plans.at(it.plan), &g.work[it.work].bucket
-		it.Decision = Decision{}
-		b.take(g.now, plan, it.Request.Cost, &it.Decision)
-		if it.Decision.Allowed && it.Request.Cost > 0 {
-			it.receipt = b.Receipt(plan, it.Request.Cost)
-		}
-		all = all && it.Decision.Allowed
-	}
-	return all
-}
-
-// recall answers item i as a request with its id and key was answered before, here or among the items before it, if any
-// was.
-func (g *group) recall(i int) bool {
-	it := &g.items[i]
-	if it.Request.ID == "" {
-		return false
-	}
-	for j := range g.items[:i] {
-		if r := g.items[j].Request; r.Cost > 0 && r.ID == it.Request.ID && r.Key == it.Request.Key {
-			it.Decision = g.items[j].Decision
-			return true
-		}
-	}
-	d, ok := g.s.ids.recall(g.now, it.Request)
-	if ok {
-		it.Decision = d
-	}
-	return ok
-}
-
-// convert leaves the buckets that were asked for, and under another limit, as they are under the one asked for.
-func (g *group) convert() {
-	for i := range g.work {
-		if w := &g.work[i]; w.known && w.asked {
-			w.bucket = w.before
-			g.write(w)
-		}
-	}
-}
-
-// commit writes the copies back. It is not done if there is no room for new keys.
-func (g *group) commit() (done bool, err error) {
-	added := int64(0)
-	for i := range g.work {
-		if w := &g.work[i]; !w.known && w.bucket.debt != 0 {
-			added++
-		}
-	}
-	if !g.s.reserve(added) {
-		if added > g.s.maxKeys {
-			return false, g.s.full()
-		}
-		return false, nil
-	}
-	for i := range g.work {
-		if w := &g.work[i]; w.asked {
-			g.write(w)
-		}
-	}
-	for i := range g.items {
-		g.note(&g.items[i])
-	}
-	return true, nil
-}
-
-// write makes the bucket of w its key's.
-func (g *group) write(w *work) {
-	it := &g.items[w.item]
-	g.s.write(g.s.shard(it.Partition), it.tag, it.Request.Key, it.plan, w.bucket)
-}
-
-// note remembers that it was charged.
-func (g *group) note(it *Item) {
-	r := it.Request
-	g.s.ids.remember(g.now, r, &it.Decision)
-	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
-		g.s.top.add(r.Key, weight)
-	}
-	if g.hold && it.receipt.units > 0 {
-		g.holds = append(g.holds, Hold{
-			part: it.Partition, key: cloned(r.Key), id: cloned(r.ID),
-			plan: g.s.plans.at(it.plan), receipt: it.receipt, then: g.s.reliefs.of(it.tag),
-		})
-	}
 }

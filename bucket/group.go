@@ -1,0 +1,187 @@
+package bucket
+
+import "fmt"
+
+// work is a bucket that a group works on: a copy, until all items are allowed.
+type work struct {
+	item   int     // the first that names the key
+	record *record // nil if the key has none; good until another key gets one
+	before Bucket  // under the item's limit
+	bucket Bucket
+	asked  bool // some item asks for tokens
+}
+
+// try decides with all shards locked. It is not done if there is no room for the keys that it would add.
+func (g *group) try() (done bool, err error) {
+	g.lock()
+	defer g.unlock()
+	for i := range g.items {
+		if part := g.items[i].Partition; g.s.shard(part).isFrozen(g.s.number(part)) {
+			return false, ErrMoved
+		}
+	}
+	if err := g.load(); err != nil {
+		return false, err
+	}
+	if !g.decide() {
+		g.convert()
+		return true, nil
+	}
+	return g.commit()
+}
+
+func (g *group) lock() {
+	for _, i := range g.shards {
+		g.s.shards[i].mu.Lock()
+		g.now = max(g.now, g.s.seen[i])
+	}
+}
+
+func (g *group) unlock() {
+	for _, i := range g.shards {
+		g.s.shards[i].mu.Unlock()
+	}
+}
+
+// load copies the buckets that the items name.
+func (g *group) load() error {
+	g.work = g.work[:0]
+	for i := range g.items {
+		it := &g.items[i]
+		if it.work = g.find(i); it.work < len(g.work) {
+			first := &g.items[g.work[it.work].item]
+			if first.Request.Limit != it.Request.Limit {
+				return fmt.Errorf("%w: key %q under limits %q and %q", ErrConflict, it.Request.Key, first.Request.Limit, it.Request.Limit)
+			}
+			it.plan = first.plan
+		} else if err := g.read(i); err != nil {
+			return err
+		}
+		w := &g.work[it.work]
+		w.asked = w.asked || it.Request.Cost > 0
+	}
+	return nil
+}
+
+// find returns the index of the work on item i's key, or of the next one if there is none.
+func (g *group) find(i int) int {
+	it := &g.items[i]
+	for w := range g.work {
+		first := &g.items[g.work[w].item]
+		if first.tag == it.tag && first.Partition == it.Partition && first.Request.Key == it.Request.Key {
+			return w
+		}
+	}
+	return len(g.work)
+}
+
+// read copies the bucket of item i, as it is under the item's limit.
+func (g *group) read(i int) error {
+	it := &g.items[i]
+	w := work{item: i, record: g.s.shard(it.Partition).find(it.tag, it.Request.Key)}
+	if g.held == 0 {
+		if w.record == nil || !g.s.knows(w.record, it.Request) {
+			return errStranger
+		}
+		it.plan = w.record.plan
+	}
+	if w.record != nil {
+		w.before = g.s.under(g.now, w.record, it.plan)
+	}
+	w.bucket = w.before
+	g.work = append(g.work, w)
+	return nil
+}
+
+// decide takes from the copies and says whether every item is allowed.
+func (g *group) decide() bool {
+	all := true
+	for i := range g.items {
+		it := &g.items[i]
+		it.Decision, it.receipt = Decision{}, Receipt{}
+		if !g.recall(i) {
+			plan, b := g.s.plans.at(it.plan), &g.work[it.work].bucket
+			b.take(g.now, plan, it.Request.Cost, &it.Decision)
+			if it.Decision.Allowed && it.Request.Cost > 0 {
+				it.receipt = b.Receipt(plan, it.Request.Cost)
+			}
+		}
+		all = all && it.Decision.Allowed
+	}
+	return all
+}
+
+// recall answers item i as a request with its id and key was answered before, here or among the items before it, if any
+// was.
+func (g *group) recall(i int) bool {
+	it := &g.items[i]
+	if it.Request.ID == "" {
+		return false
+	}
+	for j := range g.items[:i] {
+		if r := g.items[j].Request; r.Cost > 0 && r.ID == it.Request.ID && r.Key == it.Request.Key {
+			it.Decision = g.items[j].Decision
+			return true
+		}
+	}
+	d, ok := g.s.ids.recall(g.now, it.Request)
+	if ok {
+		it.Decision = d
+	}
+	return ok
+}
+
+// convert leaves the buckets that were asked for, and under another limit, as they are under the one asked for.
+func (g *group) convert() {
+	for i := range g.work {
+		if w := &g.work[i]; w.record != nil && w.asked {
+			g.s.rewrite(w.record, g.items[w.item].plan, w.before)
+		}
+	}
+}
+
+// commit writes the copies back. It is not done if there is no room for new keys.
+func (g *group) commit() (done bool, err error) {
+	added := int64(0)
+	for i := range g.work {
+		if w := &g.work[i]; w.record == nil && w.bucket.debt != 0 {
+			added++
+		}
+	}
+	if !g.s.reserve(added) {
+		if added > g.s.maxKeys {
+			return false, g.s.full()
+		}
+		return false, nil
+	}
+	for i := range g.work { // before records move
+		if w := &g.work[i]; w.record != nil && w.asked {
+			g.s.rewrite(w.record, g.items[w.item].plan, w.bucket)
+		}
+	}
+	for i := range g.work {
+		if w := &g.work[i]; w.record == nil && w.bucket.debt != 0 {
+			it := &g.items[w.item]
+			g.s.add(g.s.shard(it.Partition), it.tag, it.Request.Key, it.plan, w.bucket)
+		}
+	}
+	for i := range g.items {
+		g.note(&g.items[i])
+	}
+	return true, nil
+}
+
+// note remembers that it was charged.
+func (g *group) note(it *Item) {
+	r := it.Request
+	g.s.ids.remember(g.now, r, &it.Decision)
+	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
+		g.s.top.add(r.Key, weight)
+	}
+	if g.hold && it.receipt.units > 0 {
+		g.holds = append(g.holds, Hold{
+			part: it.Partition, key: cloned(r.Key), id: cloned(r.ID),
+			plan: g.s.plans.at(it.plan), receipt: it.receipt, then: g.s.reliefs.of(it.tag),
+		})
+	}
+}
