@@ -47,7 +47,7 @@ func (s *shares) take(now, lost bucket.Instant, members int, req *bucket.Request
 	defer s.mu.Unlock()
 	sh := s.of[req.Key]
 	if sh == nil || sh.lost != lost || sh.of != members || sh.limit != req.Limit {
-		if sh = newShare(lost, members, req.Limit); sh == nil || len(s.of) >= maxShares {
+		if sh = newShare(sh.emptyAt(now, lost), lost, members, req.Limit); sh == nil || len(s.of) >= maxShares {
 			return bucket.Decision{Allowed: req.Cost == 0}
 		}
 		s.of[strings.Clone(req.Key)] = sh
@@ -56,8 +56,17 @@ func (s *shares) take(now, lost bucket.Instant, members int, req *bucket.Request
 	return sh.Take(now, sh.plan, req.Cost)
 }
 
-// newShare returns a share that is empty at the instant lost, nil if the arithmetic has no room for it.
-func newShare(lost bucket.Instant, members int, l bucket.Limit) *share {
+// emptyAt returns as of when the share that comes after sh is empty: none of what sh may have given is given again. Without
+// an sh there was none, or it was dropped because nobody used it for shareAge.
+func (sh *share) emptyAt(now, lost bucket.Instant) bucket.Instant {
+	if sh != nil && sh.lost == lost {
+		return now
+	}
+	return max(lost, now-bucket.Instant(shareAge))
+}
+
+// newShare returns a share that is empty at the instant empty, nil if the arithmetic has no room for it.
+func newShare(empty, lost bucket.Instant, members int, l bucket.Limit) *share {
 	part := l
 	part.Queue = 0
 	hi, per := bits.Mul64(uint64(l.Per), uint64(members))
@@ -70,7 +79,7 @@ func newShare(lost bucket.Instant, members int, l bucket.Limit) *share {
 		return nil
 	}
 	sh := &share{limit: l, of: members, plan: plan, lost: lost}
-	sh.Charge(lost, plan, l.Burst)
+	sh.Charge(empty, plan, l.Burst)
 	return sh
 }
 
