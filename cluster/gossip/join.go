@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 	"sync"
 )
 
@@ -153,10 +154,17 @@ func (g *Gossip) joinAddr(ctx context.Context, addr string) error {
 		}
 		return g.explain(addr, try.failed(), err)
 	}
-	if g.roster.metNobody() { // it was this node, by another of its addresses
-		return errSelf
+	for range 100 {
+		if !g.roster.metNobody() {
+			return nil
+		}
+		select { // who answered may still be on its way into the roster
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	return nil
+	return errSelf // it was this node, by another of its addresses
 }
 
 // explain says why an attempt failed: lost came from the network, if it was that, and err from memberlist, as text.
