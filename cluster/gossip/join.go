@@ -9,8 +9,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 	"sync"
+	"time"
 )
 
 const (
