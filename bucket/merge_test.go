@@ -52,8 +52,8 @@ func mergeLaws(p *Plan, merge merger, a, b, c Bucket) string {
 	}
 	for _, now := range []Instant{0, 1, Instant(time.Second), Instant(time.Hour), Instant(year), Instant(100 * year)} {
 		now += Instant(max(a.at, b.at) * p.tick % int64(100*year))
-		if p.opens != nil && int64(now) < max(a.at, b.at) {
-			continue // a copy that is charged in a window that has not begun
+		if p.floor(now) < max(a.at, b.at) {
+			continue // before one of the copies was last charged
 		}
 		got, _ := ab.missing(now, p)
 		first, _ := a.missing(now, p)
