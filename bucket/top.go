@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"slices"
 	"sync"
 )
@@ -10,7 +11,7 @@ import (
 type Hot struct {
 	Key string
 
-	// Takes estimates how often, weighted towards the recent past: it is an upper bound of the sampled count.
+	// Takes estimates how often, weighted towards the recent past.
 	Takes uint64
 }
 
@@ -33,11 +34,14 @@ func (sh *shard) sample() uint64 {
 const topSize = 128
 
 // topKeys finds the keys that are asked for most, in constant memory (Space-Saving: Metwally, Agrawal, El Abbadi, ICDT
-// 2005): a key that it does not count takes the place and the count of the one that it counted least.
+// 2005, with random admission: Ben Basat, Chen, Einziger, Friedman, ANCS 2017): a key that it does not count takes the
+// place and the count of the one that it counted least, but the less likely the more that is. So keys that are asked for
+// once mostly change nothing.
 type topKeys struct {
 	mu    sync.Mutex
 	of    map[string]int // index into hot; guarded by mu
 	hot   []Hot          // in no order; guarded by mu
+	least int            // index of the key with the least count; guarded by mu
 	total uint64         // since the last halving; guarded by mu
 }
 
@@ -48,36 +52,47 @@ func (t *topKeys) init() {
 	t.of, t.hot = make(map[string]int, topSize), make([]Hot, 0, topSize)
 }
 
+// add counts weight takes of key. If somebody else is counting it does nothing, rather than wait.
 func (t *topKeys) add(key string, weight uint64) {
-	t.mu.Lock()
+	if !t.mu.TryLock() {
+		return
+	}
 	defer t.mu.Unlock()
 	if t.total += weight; t.total >= topHalf {
 		t.halve()
 	}
-	if i, ok := t.of[key]; ok {
+	i, ok := t.of[key]
+	switch {
+	case ok:
 		t.hot[i].Takes += weight
-		return
-	}
-	i := len(t.hot)
-	if i < topSize {
+		if i == t.least {
+			t.seek()
+		}
+	case len(t.hot) < topSize:
 		t.hot = append(t.hot, Hot{})
-	} else {
-		i = t.least()
-		delete(t.of, t.hot[i].Key)
+		t.replace(len(t.hot)-1, key, weight)
+	case rand.Uint64N(t.hot[t.least].Takes+weight) < weight:
+		t.replace(t.least, key, weight)
 	}
-	t.hot[i] = Hot{Key: cloned(key), Takes: t.hot[i].Takes + weight}
-	t.of[t.hot[i].Key] = i
 }
 
-// least returns the index of the key with the least count.
-func (t *topKeys) least() int {
-	least := 0
+// replace makes the place of key i that of another.
+func (t *topKeys) replace(i int, key string, weight uint64) {
+	delete(t.of, t.hot[i].Key)
+	key = cloned(key)
+	t.hot[i] = Hot{Key: key, Takes: t.hot[i].Takes + weight}
+	t.of[key] = i
+	t.seek()
+}
+
+// seek finds the key with the least count.
+func (t *topKeys) seek() {
+	t.least = 0
 	for i := range t.hot {
-		if t.hot[i].Takes < t.hot[least].Takes {
-			least = i
+		if t.hot[i].Takes < t.hot[t.least].Takes {
+			t.least = i
 		}
 	}
-	return least
 }
 
 func (t *topKeys) halve() {
