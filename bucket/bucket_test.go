@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -77,4 +78,65 @@ func late(p *Plan) int64 {
 		return 0
 	}
 	return (2*p.n-1)/p.p + 1
+}
+
+// Charges beyond all bounds leave a bucket that owes much, and never one that has more.
+func TestChargeIsBounded(t *testing.T) {
+	for _, l := range []Limit{
+		{Tokens: 1, Per: time.Second, Burst: 10},
+		{Tokens: 7, Per: 30 * day, Burst: 1e9},
+		{Burst: 10},
+		{Burst: 10, Window: Day},
+	} {
+		p, b := planOf(t, l), new(Bucket)
+		for range 4 {
+			b.Charge(0, p, math.MaxInt64)
+			if d := b.Take(1, p, 1); d.Allowed || d.Remaining != 0 || d.RetryAfter <= 0 {
+				t.Errorf("%v: after Charge: %+v, want a denial", l, d)
+			}
+			if d := b.Take(1, p, 0); !d.Allowed || d.Remaining != 0 || d.ResetAfter <= 0 {
+				t.Errorf("%v: a peek after Charge: %+v", l, d)
+			}
+		}
+		if got, _ := b.missing(0, p); got < maxDebt/2 || got > maxDebt {
+			t.Errorf("%v: owes %d units, want about %d", l, got, maxDebt)
+		}
+	}
+}
+
+// A level below zero has to rise before anything is admitted again.
+func TestCharge(t *testing.T) {
+	p, b := planOf(t, Limit{Tokens: 10, Per: time.Second, Burst: 20}), new(Bucket)
+	b.Charge(0, p, 50)
+	want := Decision{RetryAfter: 3*time.Second + 100*time.Millisecond, ResetAfter: 5 * time.Second}
+	if got := b.Take(0, p, 1); got != want {
+		t.Errorf("Take after a charge of 50 = %+v, want %+v", got, want)
+	}
+	b.Charge(0, p, 0)
+	want = Decision{Allowed: true, ResetAfter: 2 * time.Second}
+	if got := b.Take(Instant(3*time.Second+100*time.Millisecond), p, 1); got != want {
+		t.Errorf("Take at RetryAfter = %+v, want %+v", got, want)
+	}
+}
+
+// A plan is its limit's and no other's.
+func TestPlanIs(t *testing.T) {
+	base := Limit{Tokens: 7, Per: time.Second, Burst: 9, Queue: 3, Window: Day, Zone: "Asia/Tokyo"}
+	p := &Plan{limit: base}
+	if !p.is(&base) {
+		t.Error("a plan is not its own limit's")
+	}
+	for _, change := range []func(l *Limit){
+		func(l *Limit) { l.Tokens++ },
+		func(l *Limit) { l.Per++ },
+		func(l *Limit) { l.Burst++ },
+		func(l *Limit) { l.Queue++ },
+		func(l *Limit) { l.Window++ },
+		func(l *Limit) { l.Zone = "Asia/Seoul" },
+	} {
+		l := base
+		if change(&l); p.is(&l) {
+			t.Errorf("the plan of %+v is that of %+v", base, l)
+		}
+	}
 }

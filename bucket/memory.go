@@ -45,9 +45,9 @@ func (m *memory) recall(now Instant, r *Request) (Decision, bool) {
 	return found.decision, true
 }
 
-// remember notes that r was charged by d.
+// remember notes that r was charged, if it asked for tokens, and answered by d.
 func (m *memory) remember(now Instant, r *Request, d *Decision) {
-	if r.ID == "" || r.Cost == 0 || !d.Allowed {
+	if r.ID == "" || r.Cost == 0 {
 		return
 	}
 	m.mu.Lock()

@@ -206,3 +206,14 @@ func TestSetEpochWhileRead(t *testing.T) {
 		t.Errorf("window = %d, want %d", got, want)
 	}
 }
+
+// A window that was worked out while the wall clock was set is not used after that.
+func TestWindowOfOldEpoch(t *testing.T) {
+	p := planOf(t, Limit{Burst: 10, Window: Fixed, Per: time.Minute})
+	old := p.window(0)
+	p.SetEpoch(time.Unix(3600, 0))
+	p.open.Store(old)
+	if got, want := p.window(0).name, int64(time.Hour); got != want {
+		t.Errorf("window = %d, want %d", got, want)
+	}
+}
