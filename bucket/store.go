@@ -31,7 +31,7 @@ type StoreConfig struct {
 }
 
 // A Store keeps the buckets of many keys. Full buckets are not kept. All its methods are safe for concurrent use, and
-// none blocks but for the short while that another one has the same partition.
+// none blocks but for the short while that another one has the same lock: one of a thousand.
 type Store struct {
 	seed   maphash.Seed
 	parts  int
@@ -53,8 +53,8 @@ type Store struct {
 	swept, evicted, forgotten atomic.Uint64
 }
 
-// manyShards is how many shards are enough, and more than that are only made where partitions are many. More make waiting
-// for a lock rarer; fewer leave more of the cache for buckets.
+// manyShards is how many shards are enough: there are more only where partitions are more than 16 times as many. More make
+// waiting for a lock rarer; fewer leave more of the cache for buckets.
 const manyShards = 1024
 
 // NewStore returns a Store in which all partitions are held.

@@ -85,7 +85,7 @@ func (g *group) run(now Instant, items []Item) error {
 	if err := g.place(); err != nil {
 		return err
 	}
-	if _, err := g.try(); err != errStranger {
+	if _, err := g.try(); !errors.Is(err, errStranger) {
 		return err
 	}
 	if err := g.look(); err != nil {
