@@ -36,16 +36,14 @@ func (rs *reliefs) forget(tag uint32, p *Plan, units int64) {
 	}
 }
 
-// since returns the units that r grew by since then.
+// since returns the units that r grew by since then, as far as they count under p (see Bucket.Refund).
 func (r relief) since(then relief, p *Plan) int64 {
-	forgot := p.cost(clamped(r.forgot - then.forgot))
-	if p.n == 0 {
-		return forgot
+	tokens := min(r.forgot-then.forgot, maxDebt)
+	if p.n != 0 {
+		tokens += min(r.given-then.given, maxDebt)
 	}
-	return min(maxDebt, forgot+p.cost(clamped(r.given-then.given)))
+	return p.cost(int64(min(tokens, maxDebt)))
 }
-
-func clamped(n uint64) int64 { return int64(min(n, maxDebt)) }
 
 // Refund gives back what holds say was taken, as far as it is still missing (see Bucket.Refund). What has moved to
 // another node, was reset, or is under another limit meanwhile is left as it is.

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -99,4 +100,17 @@ func TestIDTwiceInOneCheck(t *testing.T) {
 	h.remains(0, l, 7)
 	h.s.Refund(0, holds)
 	h.remains(0, l, 10)
+}
+
+// Reliefs beyond all bounds make a hold worthless, not worth more.
+func TestReliefIsBounded(t *testing.T) {
+	p := planOf(t, Limit{Tokens: 1, Per: time.Second, Burst: 10})
+	for _, r := range []relief{{given: 1 << 63, forgot: 1 << 63}, {given: math.MaxUint64, forgot: math.MaxUint64}, {given: maxDebt, forgot: maxDebt}} {
+		if got := r.since(relief{}, p); got != maxDebt {
+			t.Errorf("%+v since nothing = %d, want %d", r, got, maxDebt)
+		}
+	}
+	if got, want := (relief{given: 2, forgot: 1}).since(relief{given: math.MaxUint64}, p), 4*p.p; got != want {
+		t.Errorf("4 tokens since a count wrapped = %d units, want %d", got, want)
+	}
 }

@@ -166,7 +166,7 @@ func (p *Plan) arrivedIn(w *span, now Instant, left time.Duration, debt int64) B
 	case early > half: // it has ended
 		return Bucket{}
 	case early < -half: // our clock is behind: it has not begun here
-		w = p.window(w.end)
+		w = p.spanAt(w.epoch, w.epoch+int64(w.end))
 	}
 	return Bucket{debt: debt, at: w.name}
 }
