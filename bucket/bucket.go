@@ -1,6 +1,9 @@
 package bucket
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // A Bucket is one key's supply of tokens. Its zero value is full. Which limit it belongs to is the caller's to know: all
 // calls on one Bucket take the same Plan. A Bucket is not safe for concurrent use.
@@ -20,10 +23,56 @@ func (b *Bucket) Take(now Instant, p *Plan, cost int64) Decision {
 // take is Take, and makes the zero Decision d its answer. Copying a Decision that has just been written costs 10 ns,
 // because its first bytes were written one by one and are read as 16.
 func (b *Bucket) take(now Instant, p *Plan, cost int64, d *Decision) {
-	if p.opens != nil {
+	switch {
+	case p.plain:
+		b.takePlain(now, p, cost, d)
+	case p.opens != nil:
 		b.takeWindow(now, p, cost, d)
-		return
+	default:
+		b.takeTicks(now, p, cost, d)
 	}
+}
+
+// takePlain is take for a plan without a queue whose ticks are nanoseconds, which most are. takeTicks answers the same in
+// 20 ns where this takes 11.
+func (b *Bucket) takePlain(now Instant, p *Plan, cost int64, d *Decision) {
+	debt, at := b.debt, b.at
+	if gap := int64(now) - at; gap > 0 {
+		hi, paid := bits.Mul64(uint64(gap), uint64(p.n))
+		at = int64(now)
+		if debt -= int64(min(paid, maxDebt)); hi != 0 || debt < 0 {
+			debt = 0
+		}
+	}
+	early := time.Duration(at - int64(now)) // an older reading of the clock waits longer
+	if over := debt + cost*p.p - p.line; over <= 0 || cost == 0 {
+		d.Allowed = true
+		if cost > 0 {
+			debt += cost * p.p
+			b.debt, b.at = debt, at
+		}
+	} else {
+		d.RetryAfter = p.paid(over, early)
+	}
+	if debt < p.empty {
+		d.Remaining = p.byP.floor(p.empty - debt)
+	}
+	if debt > 0 {
+		d.ResetAfter = p.paid(debt, early)
+	}
+}
+
+// paid returns how long it takes to pay back units, 1 or more, and early, where a tick is a nanosecond.
+func (p *Plan) paid(units int64, early time.Duration) time.Duration {
+	after := time.Duration(p.byN.ceil(units)) + early
+	if after < 0 {
+		return Never
+	}
+	return after
+}
+
+// takeTicks is take for a plan without windows.
+func (b *Bucket) takeTicks(now Instant, p *Plan, cost int64, d *Decision) {
 	debt, at := b.owed(now, p)
 	units := cost * p.p
 	switch over := debt + units - p.line; {

@@ -80,7 +80,7 @@ func (g *group) read(i int) error {
 	it := &g.items[i]
 	w := work{item: i, record: g.s.shard(it.Partition).find(it.tag, it.Request.Key)}
 	if g.held == 0 {
-		if w.record == nil || !g.s.knows(w.record, it.Request) {
+		if w.record == nil || !g.s.plans.at(w.record.plan).knows(it.Request) {
 			return errStranger
 		}
 		it.plan = w.record.plan

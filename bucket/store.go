@@ -104,25 +104,28 @@ func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) 
 	if !s.has(part) {
 		return d, ErrMoved
 	}
-	tag := s.tag(part, r.Key)
+	number := s.number(part)
+	tag := tagOf(number, s.width, maphash.String(s.seed, r.Key))
 	sh := s.shard(part)
 	sh.mu.Lock()
-	if rec := sh.find(tag, r.Key); rec != nil && !sh.isFrozen(s.number(part)) && s.knows(rec, r) {
-		rec.bucket.take(now, s.plans.at(rec.plan), r.Cost, &d)
-		weight := sh.sample()
-		sh.mu.Unlock()
-		if weight != 0 {
-			s.top.add(r.Key, weight)
+	if rec := sh.find(tag, r.Key); rec != nil && !sh.isFrozen(number) {
+		if plan := s.plans.at(rec.plan); plan.knows(r) {
+			rec.bucket.take(now, plan, r.Cost, &d)
+			weight := sh.sample()
+			sh.mu.Unlock()
+			if weight != 0 {
+				s.top.add(r.Key, weight)
+			}
+			return d, nil
 		}
-		return d, nil
 	}
 	sh.mu.Unlock()
 	return s.takeNew(now, part, r)
 }
 
-// knows says whether rec, of r's key, is under r's limit, and nothing is wrong with r then.
-func (s *Store) knows(rec *record, r *Request) bool {
-	return r.ID == "" && s.plans.at(rec.plan).is(&r.Limit) && uint64(r.Cost) <= uint64(r.Limit.Burst)
+// knows says whether r, whose key has a bucket under p, is under the same limit, and nothing is wrong with it then.
+func (p *Plan) knows(r *Request) bool {
+	return len(r.ID) == 0 && p.is(&r.Limit) && uint64(r.Cost) <= uint64(p.limit.Burst)
 }
 
 // has says whether there is a partition part.

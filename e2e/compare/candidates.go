@@ -5,6 +5,7 @@ import "context"
 // The names of candidates that targets speak of.
 const (
 	storeTake  = "Noria: bucket.Store.Take"
+	storeTold  = "Noria: bucket.Store.Take, told the time"
 	nodeCheck  = "Noria: Node.Check, key held here"
 	rateMutex  = "x/time/rate in a mutex map"
 	rateMap    = "x/time/rate in sync.Map"
@@ -52,6 +53,7 @@ func shared(ask func(key string) bool) limiter {
 func candidates() []candidate {
 	return []candidate{
 		{name: storeTake, open: openStore},
+		{name: storeTold, open: openToldStore},
 		{name: nodeCheck, open: openNode},
 		{name: rateBare, one: true, open: openRate},
 		{name: rateMutex, open: openRateMutex},

@@ -19,6 +19,15 @@ const partitions = 16384
 // key's partition and to read the clock.
 func openStore(_ context.Context, l limit) (limiter, error) {
 	base := time.Now()
+	return openClocked(l, base, func() bucket.Instant { return bucket.Instant(time.Since(base)) })
+}
+
+// openToldStore is openStore for callers that have the time at hand, as a node has that reads the clock once for a batch.
+func openToldStore(_ context.Context, l limit) (limiter, error) {
+	return openClocked(l, time.Now(), func() bucket.Instant { return 1 })
+}
+
+func openClocked(l limit, base time.Time, now func() bucket.Instant) (limiter, error) {
 	store, err := bucket.NewStore(bucket.StoreConfig{Partitions: partitions, Epoch: base})
 	if err != nil {
 		return limiter{}, err
@@ -27,7 +36,7 @@ func openStore(_ context.Context, l limit) (limiter, error) {
 		r := bucket.Request{Limit: l.bucket(), Cost: 1}
 		return func(key string) bool {
 			r.Key = key
-			d, err := store.Take(bucket.Instant(time.Since(base)), int(ring.Hash(key)%partitions), &r)
+			d, err := store.Take(now(), int(ring.Hash(key)%partitions), &r)
 			return err == nil && d.Allowed
 		}
 	}
