@@ -12,7 +12,7 @@ import (
 // Errors with which a Transport finishes an Ask that the peer did not answer. All of them are answered by the limit's
 // OnLost rule.
 var (
-	ErrPeerLost     = errors.New("peer cannot be reached")       // refused, or its stream broke
+	ErrPeerLost     = errors.New("peer cannot be reached")       // refused (then syscall.ECONNREFUSED too), or its stream broke
 	ErrPeerSilent   = errors.New("peer did not answer in time")  // Wait passed, or it owes older answers
 	ErrPeerBusy     = errors.New("queue to the peer is full")    // nothing was sent
 	ErrPeerRefused  = errors.New("peer refuses to speak to us")  // other ring parameters, label, or protocol version
@@ -34,6 +34,7 @@ const (
 	OpTake   Op = iota // decide on all checks: take all of the costs or none
 	OpRefund           // give back what an earlier OpTake with the same Hold took
 	OpReset            // forget the buckets: they are full again
+	OpTell             // take note of Body, what one node's core says to another's; there are no checks
 )
 
 // A Check is one request inside an Ask, and its decision.
@@ -72,8 +73,13 @@ type Ask struct {
 	// back. The holder remembers it for some seconds. No two takes of one node have the same.
 	Hold uint64
 
-	// Checks has 1 to MaxChecks entries. Those of an OpRefund are those of its OpTake, and only their partitions count.
+	// Checks has 1 to MaxChecks entries, none with OpTell. Those of an OpRefund are those of its OpTake, and only their
+	// partitions count.
 	Checks []Check
+
+	// Body is what an OpTell tells: 1 to MaxBody bytes, empty with other operations. The transport does not look into it,
+	// and it belongs to the transport until the Ask is done, to the asked node until its Answer returns.
+	Body []byte
 
 	// Answer is valid once the Ask is done without an error.
 	Answer Answer
@@ -93,6 +99,9 @@ func (a *Ask) Finished() <-chan struct{} { return a.done }
 // MaxChecks is the most checks of one Ask.
 const MaxChecks = 1000
 
+// MaxBody is the most bytes of an Ask's Body, and of an Answer's.
+const MaxBody = 256 << 10
+
 // An Answer is what the holder said.
 type Answer struct {
 	// Status says whether the decisions in Checks are there.
@@ -109,6 +118,9 @@ type Answer struct {
 
 	// Reason says, with Invalid, what is wrong with the ask.
 	Reason string
+
+	// Body answers the Body of an OpTell; at most MaxBody bytes, empty with other operations. It belongs to the asker.
+	Body []byte
 }
 
 // An AnswerStatus is the kind of an Answer.
