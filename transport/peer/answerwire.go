@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +17,9 @@ import (
 
 // appendAnswer appends what self answered to a as an item of a frame.
 func appendAnswer(b []byte, a *cluster.Ask, self ring.Member) []byte {
+	if err := checkAnswerBody(a); err != nil {
+		return appendInvalid(b, err.Error())
+	}
 	b, at := begin(b, 4)
 	b = appendUint(b, 1, uint64(a.Answer.Status))
 	if a.Answer.Holder != self || a.Answer.Status != cluster.Decided {
@@ -31,6 +35,7 @@ func appendAnswer(b []byte, a *cluster.Ask, self ring.Member) []byte {
 			b = appendDecision(b, &a.Checks[i].Decision, self)
 		}
 	}
+	b = appendBytes(b, 7, a.Answer.Body)
 	return end(b, at)
 }
 
@@ -87,6 +92,8 @@ func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 				return err
 			}
 			decisions++
+		case 7<<3 | asBytes:
+			a.Answer.Body = bytes.Clone(c.bytes())
 		default:
 			c.skip(tag)
 		}
@@ -112,8 +119,22 @@ func checkAnswer(a *cluster.Ask, status uint32, decisions int, peer ring.Member,
 	case !utf8.ValidString(a.Answer.Reason):
 		return errors.New("reason is not UTF-8")
 	}
+	if err := checkAnswerBody(a); err != nil {
+		return err
+	}
 	if status == uint32(cluster.Decided) && a.Answer.Holder == "" {
 		a.Answer.Holder = peer
+	}
+	return nil
+}
+
+// checkAnswerBody returns what is wrong with the body of the answer to a.
+func checkAnswerBody(a *cluster.Ask) error {
+	switch n := len(a.Answer.Body); {
+	case a.Op != cluster.OpTell && n > 0:
+		return fmt.Errorf("the answer's body has %d bytes: want none with checks", n)
+	case n > cluster.MaxBody:
+		return fmt.Errorf("the answer's body has %d bytes: want at most %d", n, cluster.MaxBody)
 	}
 	return nil
 }

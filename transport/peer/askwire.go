@@ -19,6 +19,12 @@ const (
 
 // measure returns a bound on the bytes that a takes on the wire, or what about it the peer would not accept.
 func measure(a *cluster.Ask) (int, error) {
+	if err := checkBody(a); err != nil {
+		return 0, fmt.Errorf("%w: %w", cluster.ErrAskInvalid, err)
+	}
+	if a.Op == cluster.OpTell {
+		return askBytes + len(a.Holder) + len(a.Body), nil
+	}
 	if n := len(a.Checks); n < 1 || n > cluster.MaxChecks {
 		return 0, fmt.Errorf("%w: it has %d checks: want 1 to %d", cluster.ErrAskInvalid, n, cluster.MaxChecks)
 	}
@@ -45,6 +51,7 @@ func appendAsk(b []byte, a *cluster.Ask, wait time.Duration) []byte {
 		b = appendCheck(b, &a.Checks[i])
 	}
 	b = appendUint(b, 7, a.Hold)
+	b = appendBytes(b, 8, a.Body)
 	return end(b, at)
 }
 
@@ -73,7 +80,8 @@ func appendLimit(b []byte, l *bucket.Limit) []byte {
 	return end(b, at)
 }
 
-// decodeAsk reads an ask into a and appends its checks to checks, whose end a then has. The strings in it are part of b.
+// decodeAsk reads an ask into a and appends its checks to checks, whose end a then has. The strings and the body in it are part
+// of b.
 // The error says why it is not an ask that can be answered; a is to be forgotten then.
 func decodeAsk(b []byte, a *cluster.Ask, checks []cluster.Check) ([]cluster.Check, error) {
 	*a = cluster.Ask{}
@@ -102,6 +110,8 @@ func decodeAsk(b []byte, a *cluster.Ask, checks []cluster.Check) ([]cluster.Chec
 			}
 		case 7<<3 | asVarint:
 			a.Hold = c.varint()
+		case 8<<3 | asBytes:
+			a.Body = c.bytes()
 		default:
 			c.skip(tag)
 		}
@@ -117,18 +127,31 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 	switch {
 	case bad:
 		return errors.New("its bytes are not an ask")
-	case op > uint32(cluster.OpReset):
+	case op > uint32(cluster.OpTell):
 		return fmt.Errorf("op is %d, which is unknown", op)
 	case hop > 255:
 		return fmt.Errorf("hop is %d: want 0 to 255", hop)
 	case a.Wait <= 0:
 		return errors.New("wait is not positive")
-	case len(a.Checks) == 0:
+	case len(a.Checks) == 0 && a.Op != cluster.OpTell:
 		return errors.New("it has no checks")
 	case a.Op != cluster.OpRefund && keyless(a.Checks):
 		return errors.New("a key is empty")
 	case len(a.Holder) > maxName || !utf8.ValidString(string(a.Holder)):
 		return fmt.Errorf("holder: want at most %d bytes of UTF-8", maxName)
+	}
+	return checkBody(a)
+}
+
+// checkBody returns what is wrong with the body of a, or with checks beside one.
+func checkBody(a *cluster.Ask) error {
+	switch n := len(a.Body); {
+	case a.Op != cluster.OpTell && n > 0:
+		return fmt.Errorf("its body has %d bytes: want none with checks", n)
+	case a.Op == cluster.OpTell && len(a.Checks) > 0:
+		return fmt.Errorf("it tells and has %d checks: want none", len(a.Checks))
+	case a.Op == cluster.OpTell && (n < 1 || n > cluster.MaxBody):
+		return fmt.Errorf("its body has %d bytes: want 1 to %d", n, cluster.MaxBody)
 	}
 	return nil
 }

@@ -136,13 +136,12 @@ func (p bare) Talk(s grpc.BidiStreamingServer[peerpb.Frame, peerpb.Frame]) error
 			return err
 		}
 		r.next = 1
-		buf := p.pool.Get(0)
-		out, err := r.answer(in.bytes, *buf)
-		if err != nil {
+		if err := r.answer(in.bytes); err != nil {
 			return err
 		}
+		buf := p.pool.Get(0)
+		*buf = r.encode(*buf)
 		in.release()
-		*buf = out
 		if err := s.SendMsg(&outgoing{buf}); err != nil {
 			return err
 		}
@@ -355,10 +354,10 @@ func BenchmarkCodec(b *testing.B) {
 				in = appendAsk(in, a, a.Wait)
 			}
 			r.next = 1
-			var err error
-			if out, err = r.answer(in, out[:0]); err != nil {
+			if err := r.answer(in); err != nil {
 				b.Fatal(err)
 			}
+			out = r.encode(out[:0])
 			if err := f.split(out); err != nil {
 				b.Fatal(err)
 			}

@@ -41,6 +41,10 @@ type Config struct {
 	// cluster.ErrPeerBusy. Default: 8192. Less answers sooner when a peer is slow and degrades more in a burst.
 	MaxQueue int
 
+	// MaxTold is the most bytes of bodies that wait to be sent to one peer; beyond it telling ends at once with
+	// cluster.ErrPeerBusy, unless nothing waits. Default: 16 MiB. The bytes are the asks' own until they are sent.
+	MaxTold int
+
 	// MaxBatch is the most checks that one message carries, cluster.MaxChecks to 4096. Default: 4096. Less costs more
 	// CPU under load and lets an ask wait less for those sent with it.
 	MaxBatch int
@@ -71,6 +75,7 @@ const (
 func (c Config) withDefaults() Config {
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:7947")
 	c.MaxQueue = cmp.Or(c.MaxQueue, 8192)
+	c.MaxTold = cmp.Or(c.MaxTold, 16<<20)
 	c.MaxBatch = cmp.Or(c.MaxBatch, maxItems)
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 2*time.Second)
 	c.MaxConns = cmp.Or(c.MaxConns, 512)
@@ -94,6 +99,8 @@ func (c Config) check() error {
 	switch {
 	case c.MaxQueue < 1:
 		return fmt.Errorf("MaxQueue is %d asks: want at least 1", c.MaxQueue)
+	case c.MaxTold < 1:
+		return fmt.Errorf("MaxTold is %d bytes: want at least 1", c.MaxTold)
 	case c.MaxBatch < cluster.MaxChecks || c.MaxBatch > maxItems:
 		return fmt.Errorf("MaxBatch is %d checks: want %d to %d", c.MaxBatch, cluster.MaxChecks, maxItems)
 	case c.ConnectTimeout < 0:

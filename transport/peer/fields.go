@@ -26,6 +26,13 @@ func appendText(b []byte, num protowire.Number, s string) []byte {
 	return protowire.AppendString(append(b, byte(num<<3)|byte(asBytes)), s)
 }
 
+func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	return protowire.AppendBytes(append(b, byte(num<<3)|byte(asBytes)), v)
+}
+
 func appendBool(b []byte, num protowire.Number, v bool) []byte {
 	if !v {
 		return b

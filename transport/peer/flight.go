@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/noriahq/noria/cluster"
 )
@@ -45,7 +46,11 @@ func (b *batch) drop(now instant) (dead []*cluster.Ask) {
 
 // encode appends the frame that asks b to buf.
 func (b *batch) encode(buf []byte, now instant) []byte {
-	buf = appendSeq(buf, b.first)
+	size := 0
+	for i := range b.entries {
+		size += int(b.entries[i].bytes)
+	}
+	buf = appendSeq(slices.Grow(buf, size), b.first)
 	for i := range b.entries {
 		e := &b.entries[i]
 		buf = appendAsk(buf, e.ask, e.deadline-now)

@@ -33,13 +33,14 @@ const (
 	probing = 100 * time.Millisecond
 )
 
-// link is the way to one member. It implements cluster.Peer.
+// link is one stream's way to one member, for checks or for what is told.
 //
 // Locks are taken in the order flight, queue. No lock is held while Done is called or gRPC is.
 type link struct {
-	t    *Transport
-	id   ring.Member
-	addr string
+	t     *Transport
+	id    ring.Member
+	addr  string
+	tells bool // carries what is told
 
 	wake chan struct{} // has a value when the queue may have asks and the writer did not look since
 	back chan struct{} // has a value when a lost peer is known to be alive
@@ -58,15 +59,15 @@ type link struct {
 	due       atomic.Int64 // written under mu; no ask is due before this instant
 }
 
-func newLink(t *Transport, id ring.Member, addr string) *link {
-	l := &link{t: t, id: id, addr: addr, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+func newLink(t *Transport, id ring.Member, addr string, tells bool) *link {
+	l := &link{t: t, id: id, addr: addr, tells: tells, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	l.flight.next = 1
 	l.due.Store(int64(never))
 	return l
 }
 
-// Ask implements cluster.Peer.
-func (l *link) Ask(a *cluster.Ask) {
+// ask sends a, or ends it.
+func (l *link) ask(a *cluster.Ask) {
 	if err := l.take(a); err != nil {
 		l.t.count.failed.Add(1)
 		a.Done(err)
@@ -124,7 +125,7 @@ func (l *link) admit(e entry, now instant) error {
 	switch {
 	case l.state == closed || l.state == lost:
 		return l.err
-	case l.queue.n >= l.t.cfg.MaxQueue:
+	case l.queue.n >= l.t.cfg.MaxQueue, l.tells && l.queue.n > 0 && l.queue.bytes+int(e.bytes) > l.t.cfg.MaxTold:
 		return cluster.ErrPeerBusy
 	case l.silent && now < l.nextProbe:
 		return cluster.ErrPeerSilent

@@ -111,6 +111,12 @@ func TestAskInvalid(t *testing.T) {
 			"too many":  func(a *cluster.Ask) { a.Checks = make([]cluster.Check, cluster.MaxChecks+1) },
 			"long key":  func(a *cluster.Ask) { a.Checks[0].Request.Key = strings.Repeat("k", 513) },
 			"long id":   func(a *cluster.Ask) { a.Checks[0].Request.ID = strings.Repeat("k", 65) },
+			"a body":    func(a *cluster.Ask) { a.Body = []byte("b") },
+			"no body":   func(a *cluster.Ask) { a.Op, a.Checks = cluster.OpTell, nil },
+			"both":      func(a *cluster.Ask) { a.Op, a.Body = cluster.OpTell, []byte("b") },
+			"long body": func(a *cluster.Ask) {
+				a.Op, a.Checks, a.Body = cluster.OpTell, nil, make([]byte, cluster.MaxBody+1)
+			},
 			"long zone": func(a *cluster.Ask) { a.Checks[0].Request.Limit.Zone = strings.Repeat("k", 65) },
 		} {
 			a := newAsk("k", time.Second)

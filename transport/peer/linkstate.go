@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"fmt"
-
 	"github.com/noriahq/noria/cluster"
 )
 
@@ -53,8 +51,8 @@ func (l *link) lose(state state, err error) {
 	finish(dead, err)
 }
 
-// Back implements cluster.Peer.
-func (l *link) Back() {
+// retry says that the peer is known to be alive.
+func (l *link) retry() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.nextProbe = 0
@@ -63,12 +61,7 @@ func (l *link) Back() {
 	}
 }
 
-// Close implements cluster.Peer.
-func (l *link) Close() {
-	l.shut(fmt.Errorf("%w: closed", cluster.ErrPeerLost))
-	l.t.forget(l)
-}
-
+// shut ends l for good: asks under way and those that follow end by err.
 func (l *link) shut(err error) {
 	l.lose(closed, err)
 	l.mu.Lock()

@@ -23,9 +23,10 @@ type entry struct {
 
 // queue is a ring of entries with asks. It grows as needed; its owner bounds it.
 type queue struct {
-	ring []entry // its length is a power of two, or 0
-	head int
-	n    int
+	ring  []entry // its length is a power of two, or 0
+	head  int
+	n     int
+	bytes int // of all entries, by measure
 }
 
 func (q *queue) at(i int) *entry { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
@@ -35,6 +36,7 @@ func (q *queue) push(e entry) {
 		q.grow()
 	}
 	q.n++
+	q.bytes += int(e.bytes)
 	*q.at(q.n - 1) = e
 }
 
@@ -58,6 +60,7 @@ func (q *queue) pop(dst []entry, checks, size int) []entry {
 			break
 		}
 		dst = append(dst, *e)
+		q.bytes -= int(e.bytes)
 		*e = entry{}
 	}
 	q.head = (q.head + taken) & max(0, len(q.ring)-1)
@@ -72,6 +75,7 @@ func (q *queue) expire(now instant, dead []*cluster.Ask) ([]*cluster.Ask, instan
 		e := *q.at(i)
 		if e.deadline <= now {
 			dead = append(dead, e.ask)
+			q.bytes -= int(e.bytes)
 			continue
 		}
 		next = min(next, e.deadline)

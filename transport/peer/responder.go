@@ -16,6 +16,8 @@ type responder struct {
 	asks   []cluster.Ask
 	checks []cluster.Check
 	bad    []invalid
+	sent   int // items of frame, asks and bad whose answers are encoded
+	good   int // of them in asks
 }
 
 // invalid is an ask of a frame that could not be read.
@@ -24,26 +26,24 @@ type invalid struct {
 	reason string
 }
 
-// answer returns the frame that answers the one in b, appended to out. It is empty if nothing was asked.
-func (r *responder) answer(b, out []byte) ([]byte, error) {
+// answer decides on the frame in b, which has to stay until all answers are encoded.
+func (r *responder) answer(b []byte) error {
 	f := &r.frame
+	r.sent, r.good = 0, 0
 	if err := f.split(b); err != nil {
-		return out, err
+		return err
 	}
 	if err := r.order(f); err != nil {
-		return out, err
+		return err
 	}
 	if err := r.decode(f.asks); err != nil {
-		return out, err
-	}
-	if len(f.asks) == 0 {
-		return out, nil
+		return err
 	}
 	if len(r.asks) > 0 {
 		r.me.handler.Answer(r.from.ID, r.asks)
 	}
-	r.next = f.seq + uint64(len(f.asks))
-	return r.encode(out), nil
+	r.next += uint64(len(f.asks))
+	return nil
 }
 
 // order returns an error if f is not what comes next.
@@ -76,18 +76,24 @@ func (r *responder) decode(asks [][]byte) (err error) {
 	return nil
 }
 
-// encode appends the answers in the order of the asks.
+// more says whether there are answers that are not encoded.
+func (r *responder) more() bool { return r.sent < len(r.frame.asks) }
+
+// encode appends a frame with answers in the order of the asks: all that are left, or as many as a message holds.
 func (r *responder) encode(out []byte) []byte {
-	out = appendSeq(out, r.next-uint64(len(r.frame.asks)))
-	bad, good := r.bad, r.asks
-	for i := range r.frame.asks {
-		if len(bad) > 0 && bad[0].index == i {
-			out = appendInvalid(out, bad[0].reason)
-			bad = bad[1:]
+	out = appendSeq(out, r.next-uint64(len(r.frame.asks)-r.sent))
+	for first := r.sent; r.more(); r.sent++ {
+		bad := r.sent - r.good // so many before it were bad
+		if bad < len(r.bad) && r.bad[bad].index == r.sent {
+			out = appendInvalid(out, r.bad[bad].reason)
 			continue
 		}
-		out = appendAnswer(out, &good[0], r.me.self.ID)
-		good = good[1:]
+		a := &r.asks[r.good]
+		if r.sent > first && len(out)+len(a.Answer.Body) > batchBytes {
+			break
+		}
+		out = appendAnswer(out, a, r.me.self.ID)
+		r.good++
 	}
 	return out
 }

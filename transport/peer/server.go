@@ -138,20 +138,25 @@ func (s *service) talk(stream talkServer, from cluster.Hello) error {
 		if err := stream.RecvMsg(&in); err != nil {
 			return err
 		}
-		buf := s.t.codec.pool.Get(0)
-		out, err := r.answer(in.bytes, *buf)
+		if err := s.answer(stream, &r, in.bytes); err != nil {
+			return err
+		}
 		in.release()
-		if err != nil {
-			return badFrame(err)
-		}
-		s.t.count.answer(&r)
-		*buf = out
-		if len(out) == 0 {
-			s.t.codec.pool.Put(buf)
-			continue
-		}
+	}
+}
+
+// answer answers the frame in b, which is the stream's again when it returns.
+func (s *service) answer(stream talkServer, r *responder, b []byte) error {
+	if err := r.answer(b); err != nil {
+		return badFrame(err)
+	}
+	s.t.count.answer(r)
+	for r.more() {
+		buf := s.t.codec.pool.Get(0)
+		*buf = r.encode(*buf)
 		if err := stream.SendMsg(&outgoing{buf}); err != nil {
 			return err
 		}
 	}
+	return nil
 }

@@ -104,9 +104,15 @@ func TestRawRoundTrip(t *testing.T) {
 // A bad ask is answered with what is wrong, and those beside it as usual.
 func TestBadAsk(t *testing.T) {
 	for reason, spoil := range map[string]func(*peerpb.Ask){
-		"it has no checks":                        func(a *peerpb.Ask) { a.Checks = nil },
-		"it has more than 1000 checks":            func(a *peerpb.Ask) { a.Checks = make([]*peerpb.Check, 1001) },
-		"op is 3, which is unknown":               func(a *peerpb.Ask) { a.Op = 3 },
+		"it has no checks":                            func(a *peerpb.Ask) { a.Checks = nil },
+		"it has more than 1000 checks":                func(a *peerpb.Ask) { a.Checks = make([]*peerpb.Check, 1001) },
+		"op is 4, which is unknown":                   func(a *peerpb.Ask) { a.Op = 4 },
+		"it tells and has 1 checks: want none":        func(a *peerpb.Ask) { a.Op, a.Body = 3, []byte("b") },
+		"its body has 0 bytes: want 1 to 262144":      func(a *peerpb.Ask) { a.Op, a.Checks = 3, nil },
+		"its body has 1 bytes: want none with checks": func(a *peerpb.Ask) { a.Body = []byte("b") },
+		"its body has 262145 bytes: want 1 to 262144": func(a *peerpb.Ask) {
+			a.Op, a.Checks, a.Body = 3, nil, make([]byte, 262145)
+		},
 		"op is 4294967295, which is unknown":      func(a *peerpb.Ask) { a.Op = -1 },
 		"hop is 256: want 0 to 255":               func(a *peerpb.Ask) { a.Hop = 256 },
 		"wait is not positive":                    func(a *peerpb.Ask) { a.WaitNs = -1 },

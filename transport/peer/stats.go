@@ -28,10 +28,11 @@ type Stats struct {
 	Invalid         uint64 // asks that could not be read
 }
 
-// LinkStats is how the link to one peer is now.
+// LinkStats is how a link to one peer is now. A peer has one for checks, and one for what it is told once it is.
 type LinkStats struct {
 	ID     ring.Member
 	Addr   string
+	Tells  bool   // it carries what is told, not checks
 	State  string // idle, opening, open, lost or closed
 	Silent bool   // asks end at once because the peer owes older answers
 	Queue  int    // asks that wait to be sent
@@ -47,7 +48,9 @@ func (t *Transport) Stats() Stats {
 		AsksAnswered: c.asksAnswered.Load(), Invalid: c.invalid.Load(),
 	}
 	for _, l := range *t.links.Load() {
-		s.Peers = append(s.Peers, l.stats())
+		if st := l.stats(); !st.Tells || st.State != idle.String() {
+			s.Peers = append(s.Peers, st)
+		}
 	}
 	return s
 }
@@ -55,7 +58,7 @@ func (t *Transport) Stats() Stats {
 func (l *link) stats() LinkStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return LinkStats{ID: l.id, Addr: l.addr, State: l.state.String(), Silent: l.silent, Queue: l.queue.n}
+	return LinkStats{ID: l.id, Addr: l.addr, Tells: l.tells, State: l.state.String(), Silent: l.silent, Queue: l.queue.n}
 }
 
 // counters are added to once per batch or rarer, so that they cost nothing that shows.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -151,29 +152,25 @@ func (t *Transport) identity(ctx context.Context) (*identity, error) {
 // An ask that no peer would accept ends with cluster.ErrAskInvalid and is not sent; one that the peer calls invalid ends
 // without an error and has an Answer that says so.
 func (t *Transport) Peer(id ring.Member, addr string) cluster.Peer {
-	l := newLink(t, id, addr)
+	p := newPair(t, id, addr)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		l.state, l.err = closed, cluster.ErrPeerShutdown
-		return l
+		for _, l := range p.links() {
+			l.state, l.err = closed, cluster.ErrPeerShutdown
+		}
+		return p
 	}
-	links := append(make([]*link, 0, len(*t.links.Load())+1), *t.links.Load()...)
-	links = append(links, l)
+	links := slices.Concat(*t.links.Load(), p.links())
 	t.links.Store(&links)
-	return l
+	return p
 }
 
-// forget drops l from the links that the alarm looks at.
-func (t *Transport) forget(l *link) {
+// forget drops p from the links that the alarm looks at.
+func (t *Transport) forget(p *pair) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var links []*link
-	for _, other := range *t.links.Load() {
-		if other != l {
-			links = append(links, other)
-		}
-	}
+	links := slices.DeleteFunc(slices.Clone(*t.links.Load()), func(l *link) bool { return l == p.checks || l == p.tells })
 	t.links.Store(&links)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"pgregory.net/rapid"
@@ -29,15 +30,20 @@ var (
 )
 
 var anyAsk = rapid.Custom(func(t *rapid.T) cluster.Ask {
-	return cluster.Ask{
-		Op:     cluster.Op(rapid.IntRange(0, 2).Draw(t, "op")),
+	a := cluster.Ask{
+		Op:     cluster.Op(rapid.IntRange(0, 3).Draw(t, "op")),
 		Epoch:  rapid.Uint64().Draw(t, "epoch"),
 		Holder: anyName.Draw(t, "holder"),
 		Hop:    rapid.Uint8().Draw(t, "hop"),
 		Wait:   time.Duration(rapid.Int64Min(1).Draw(t, "wait")),
 		Hold:   rapid.Uint64().Draw(t, "hold"),
-		Checks: rapid.SliceOfN(anyCheck, 1, 5).Draw(t, "checks"),
 	}
+	if a.Op == cluster.OpTell {
+		a.Body = rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "body")
+	} else {
+		a.Checks = rapid.SliceOfN(anyCheck, 1, 5).Draw(t, "checks")
+	}
+	return a
 })
 
 var anyCheck = rapid.Custom(func(t *rapid.T) cluster.Check {
@@ -76,6 +82,9 @@ var answered = rapid.Custom(func(t *rapid.T) cluster.Ask {
 		Status: cluster.AnswerStatus(rapid.IntRange(0, 2).Draw(t, "status")),
 		Term:   cluster.Term(rapid.Uint64().Draw(t, "term")), Epoch: rapid.Uint64().Draw(t, "epoch"),
 	}
+	if body := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "body"); a.Op == cluster.OpTell && len(body) > 0 {
+		a.Answer.Body = body
+	}
 	switch a.Answer.Status {
 	case cluster.Decided:
 		a.Answer.Holder = rapid.SampledFrom([]ring.Member{"b", "c"}).Draw(t, "holder")
@@ -95,6 +104,7 @@ var answered = rapid.Custom(func(t *rapid.T) cluster.Ask {
 func askToProto(a *cluster.Ask) *peerpb.Ask {
 	p := &peerpb.Ask{
 		Op: peerpb.Op(a.Op), Epoch: a.Epoch, Holder: string(a.Holder), Hop: uint32(a.Hop), WaitNs: int64(a.Wait), Hold: a.Hold,
+		Body: a.Body,
 	}
 	for _, c := range a.Checks {
 		r := c.Request
@@ -113,7 +123,7 @@ func askToProto(a *cluster.Ask) *peerpb.Ask {
 func askFromProto(p *peerpb.Ask) cluster.Ask {
 	a := cluster.Ask{
 		Op: cluster.Op(p.Op), Epoch: p.Epoch, Holder: ring.Member(p.Holder), Hop: uint8(p.Hop), Wait: time.Duration(p.WaitNs),
-		Hold: p.Hold,
+		Hold: p.Hold, Body: p.Body,
 	}
 	for _, c := range p.Checks {
 		l := c.GetLimit()
@@ -135,7 +145,7 @@ func askFromProto(p *peerpb.Ask) cluster.Ask {
 func answerToProto(a *cluster.Ask) *peerpb.Answer {
 	p := &peerpb.Answer{
 		Status: peerpb.Status(a.Answer.Status), Holder: string(a.Answer.Holder), Term: uint64(a.Answer.Term), Epoch: a.Answer.Epoch,
-		Reason: a.Answer.Reason,
+		Reason: a.Answer.Reason, Body: a.Answer.Body,
 	}
 	if a.Answer.Status == cluster.Decided && a.Answer.Holder == "b" {
 		p.Holder = ""
@@ -178,7 +188,7 @@ func TestAskWire(t *testing.T) {
 		if err := r.decode(f.asks); err != nil || len(r.bad) > 0 {
 			t.Fatalf("decode: %v, %v", err, r.bad)
 		}
-		if diff := cmp.Diff(r.asks, asks, ignoreDone); diff != "" {
+		if diff := cmp.Diff(r.asks, asks, ignoreDone, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("asks read back (-got +want):\n%s", diff)
 		}
 	})
@@ -248,11 +258,15 @@ func TestGoldenFrames(t *testing.T) {
 	ask.Epoch, ask.Hold, ask.Checks[0].Term = 0x0102030405060708, 300, 5
 	ask.Answer = cluster.Answer{Holder: "b", Term: 5, Epoch: 9}
 	ask.Checks[0].Decision = bucket.Decision{RetryAfter: bucket.Never, ResetAfter: time.Second}
+	told := newTell([]byte("what one core says"), 50*time.Millisecond)
+	told.Answer = cluster.Answer{Holder: "b", Body: []byte("what the other does")}
 	moved := &cluster.Ask{Answer: cluster.Answer{Status: cluster.NotHolder, Holder: "c", Term: 6}}
 	frames := [][]byte{
 		appendOpening(nil, helloOf("a")),
 		appendAsk(appendSeq(nil, 1), ask, 49*time.Millisecond),
 		appendInvalid(appendAnswer(appendAnswer(appendSeq(nil, 1), ask, "b"), moved, "b"), "key is empty"),
+		appendAsk(appendSeq(nil, 1), told, 49*time.Millisecond),
+		appendAnswer(appendSeq(nil, 1), told, "b"),
 	}
 	var got strings.Builder
 	for _, f := range frames {
@@ -278,6 +292,7 @@ func FuzzAsks(f *testing.F) {
 		{Hello: toProto(helloOf("a"))},
 		{Seq: 1, Asks: []*peerpb.Ask{rawAsk("k"), {}, rawAsk("")}},
 		{Seq: 1, Answers: []*peerpb.Answer{{}}},
+		{Seq: 1, Asks: []*peerpb.Ask{{Op: 3, WaitNs: 1, Body: []byte("told")}, {Op: 3, WaitNs: 1}, rawAsk("k")}},
 	} {
 		b, _ := proto.Marshal(seed)
 		f.Add(b)
@@ -286,7 +301,7 @@ func FuzzAsks(f *testing.F) {
 	f.Add([]byte{2 << 3, 1, 3<<3 | 2, 2, 6<<3 | 3, 6<<3 | 4})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := responder{me: &identity{self: helloOf("b"), handler: everyone{}}, next: 1}
-		out, err := r.answer(b, nil)
+		err := r.answer(b)
 		var in peerpb.Frame
 		if proto.Unmarshal(b, &in) == nil {
 			compareAsks(t, &r, &in, err)
@@ -294,9 +309,16 @@ func FuzzAsks(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var answers peerpb.Frame
-		if err := proto.Unmarshal(out, &answers); err != nil || len(answers.Answers) != len(r.frame.asks) {
-			t.Errorf("%d asks got %d answers, %v", len(r.frame.asks), len(answers.Answers), err)
+		n := 0
+		for r.more() {
+			var answers peerpb.Frame
+			if err := proto.Unmarshal(r.encode(nil), &answers); err != nil || answers.Seq != uint64(1+n) {
+				t.Errorf("answers to %d asks from %d on are a frame with number %d, %v", len(r.frame.asks), 1+n, answers.Seq, err)
+			}
+			n += len(answers.Answers)
+		}
+		if n != len(r.frame.asks) {
+			t.Errorf("%d asks got %d answers", len(r.frame.asks), n)
 		}
 	})
 }
@@ -314,13 +336,13 @@ func compareAsks(t *testing.T, r *responder, in *peerpb.Frame, err error) {
 		}
 		return
 	}
-	good := r.asks
+	good, bad := r.asks, r.bad
 	for i, a := range in.Asks {
-		if len(r.bad) > 0 && r.bad[0].index == i {
-			r.bad = r.bad[1:]
+		if len(bad) > 0 && bad[0].index == i {
+			bad = bad[1:]
 			continue
 		}
-		if diff := cmp.Diff(good[0], askFromProto(a), ignoreDone, ignoreAnswers); diff != "" {
+		if diff := cmp.Diff(good[0], askFromProto(a), ignoreDone, ignoreAnswers, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("ask %d (-got +generated):\n%s", i, diff)
 		}
 		good = good[1:]
@@ -331,7 +353,11 @@ func compareAsks(t *testing.T, r *responder, in *peerpb.Frame, err error) {
 // them, or an error.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []*peerpb.Answer{
-		{}, {Status: 1, Holder: "c"}, {Status: 2, Reason: "bad"}, {Decisions: []*peerpb.Decision{{Allowed: true}, {Remaining: 3, Node: "c"}}},
+		{},
+		{Status: 1, Holder: "c"},
+		{Status: 2, Reason: "bad"},
+		{Decisions: []*peerpb.Decision{{Allowed: true}, {Remaining: 3, Node: "c"}}},
+		{Body: []byte("told")},
 	} {
 		b, _ := proto.Marshal(&peerpb.Frame{Seq: 1, Answers: []*peerpb.Answer{seed}})
 		f.Add(b)
@@ -343,6 +369,9 @@ func FuzzAnswers(f *testing.F) {
 		}
 		a := newAsk("k", time.Second)
 		a.Checks = append(a.Checks, a.Checks[0])
+		if len(b)%2 == 0 {
+			a = newTell([]byte("tell"), time.Second)
+		}
 		if decodeAnswer(fr.answers[0], a, "b") != nil {
 			return
 		}

@@ -1,7 +1,8 @@
 // What the nodes of a cluster say to each other. Nothing here is for clients.
 //
-// Each node opens one Talk to each peer that it asks, so that two nodes that ask each other have two. The first frame
-// each way holds a Hello and nothing else. Then the asker sends frames of asks and the peer answers each of them.
+// Each node opens one Talk to each peer that it asks, so that two nodes that ask each other have two, and on another
+// connection one more to each peer that it tells something, so that checks never wait behind what is told. The first
+// frame each way holds a Hello and nothing else. Then the asker sends frames of asks and the peer answers each of them.
 //
 // Whatever is about time is a duration: no clock reading crosses the wire.
 
@@ -38,6 +39,8 @@ const (
 	Op_OP_REFUND Op = 1
 	// Reset forgets the buckets: they are full again.
 	Op_OP_RESET Op = 2
+	// Tell takes note of the body. There are no checks.
+	Op_OP_TELL Op = 3
 )
 
 // Enum value maps for Op.
@@ -46,11 +49,13 @@ var (
 		0: "OP_TAKE",
 		1: "OP_REFUND",
 		2: "OP_RESET",
+		3: "OP_TELL",
 	}
 	Op_value = map[string]int32{
 		"OP_TAKE":   0,
 		"OP_REFUND": 1,
 		"OP_RESET":  2,
+		"OP_TELL":   3,
 	}
 )
 
@@ -560,10 +565,12 @@ type Ask struct {
 	Hop uint32 `protobuf:"varint,4,opt,name=hop,proto3" json:"hop,omitempty"`
 	// wait_ns is how long the asker still waited when this was sent.
 	WaitNs int64 `protobuf:"varint,5,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
-	// checks are 1 to 1000.
+	// checks are 1 to 1000, none with a Tell.
 	Checks []*Check `protobuf:"bytes,6,rep,name=checks,proto3" json:"checks,omitempty"`
 	// hold names what a Take takes, so that a Refund with the same hold gives it back; 0 if it will not.
-	Hold          uint64 `protobuf:"varint,7,opt,name=hold,proto3" json:"hold,omitempty"`
+	Hold uint64 `protobuf:"varint,7,opt,name=hold,proto3" json:"hold,omitempty"`
+	// body is what a Tell tells: 1 to 262144 bytes, none with anything else.
+	Body          []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -645,6 +652,13 @@ func (x *Ask) GetHold() uint64 {
 		return x.Hold
 	}
 	return 0
+}
+
+func (x *Ask) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
 }
 
 // Check is one request.
@@ -863,7 +877,9 @@ type Answer struct {
 	// reason says, for people, what is wrong with an invalid ask.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// decisions are one for each check of a decided Take, in their order, and none otherwise.
-	Decisions     []*Decision `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Decisions []*Decision `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// body answers the body of a Tell: at most 262144 bytes, none with anything else.
+	Body          []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -936,6 +952,13 @@ func (x *Answer) GetReason() string {
 func (x *Answer) GetDecisions() []*Decision {
 	if x != nil {
 		return x.Decisions
+	}
+	return nil
+}
+
+func (x *Answer) GetBody() []byte {
+	if x != nil {
+		return x.Body
 	}
 	return nil
 }
@@ -1140,7 +1163,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
 	"\x04ring\x18\x03 \x01(\tR\x04ring\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x12\n" +
-	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xc3\x01\n" +
+	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xd7\x01\n" +
 	"\x03Ask\x12!\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x11.noria.peer.v1.OpR\x02op\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x16\n" +
@@ -1148,7 +1171,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x03hop\x18\x04 \x01(\rR\x03hop\x12\x17\n" +
 	"\await_ns\x18\x05 \x01(\x03R\x06waitNs\x12,\n" +
 	"\x06checks\x18\x06 \x03(\v2\x14.noria.peer.v1.CheckR\x06checks\x12\x12\n" +
-	"\x04hold\x18\a \x01(\x04R\x04hold\"\xbf\x02\n" +
+	"\x04hold\x18\a \x01(\x04R\x04hold\x12\x12\n" +
+	"\x04body\x18\b \x01(\fR\x04body\"\xbf\x02\n" +
 	"\x05Check\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x10\n" +
@@ -1168,14 +1192,15 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05burst\x18\x03 \x01(\x03R\x05burst\x12\x14\n" +
 	"\x05queue\x18\x04 \x01(\x03R\x05queue\x12-\n" +
 	"\x06window\x18\x05 \x01(\x0e2\x15.noria.peer.v1.WindowR\x06window\x12\x12\n" +
-	"\x04zone\x18\x06 \x01(\tR\x04zone\"\xc8\x01\n" +
+	"\x04zone\x18\x06 \x01(\tR\x04zone\"\xdc\x01\n" +
 	"\x06Answer\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.noria.peer.v1.StatusR\x06status\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\x04R\x04term\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x06R\x05epoch\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x125\n" +
-	"\tdecisions\x18\x06 \x03(\v2\x17.noria.peer.v1.DecisionR\tdecisions\"\x88\x02\n" +
+	"\tdecisions\x18\x06 \x03(\v2\x17.noria.peer.v1.DecisionR\tdecisions\x12\x12\n" +
+	"\x04body\x18\a \x01(\fR\x04body\"\x88\x02\n" +
 	"\bDecision\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x1a\n" +
 	"\bdegraded\x18\x02 \x01(\bR\bdegraded\x12-\n" +
@@ -1187,11 +1212,12 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04node\x18\b \x01(\tR\x04node\"\x0e\n" +
 	"\fGreetRequest\";\n" +
 	"\rGreetResponse\x12*\n" +
-	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*.\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*;\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
-	"\bOP_RESET\x10\x02*\x80\x01\n" +
+	"\bOP_RESET\x10\x02\x12\v\n" +
+	"\aOP_TELL\x10\x03*\x80\x01\n" +
 	"\x06Window\x12\x0f\n" +
 	"\vWINDOW_NONE\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +

@@ -1,7 +1,8 @@
 // What the nodes of a cluster say to each other. Nothing here is for clients.
 //
-// Each node opens one Talk to each peer that it asks, so that two nodes that ask each other have two. The first frame
-// each way holds a Hello and nothing else. Then the asker sends frames of asks and the peer answers each of them.
+// Each node opens one Talk to each peer that it asks, so that two nodes that ask each other have two, and on another
+// connection one more to each peer that it tells something, so that checks never wait behind what is told. The first
+// frame each way holds a Hello and nothing else. Then the asker sends frames of asks and the peer answers each of them.
 //
 // Whatever is about time is a duration: no clock reading crosses the wire.
 
@@ -41,7 +42,7 @@ type PeerClient interface {
 	//	FAILED_PRECONDITION  if it does not speak to one who says such a Hello; the message says why
 	//	DEADLINE_EXCEEDED    if no Hello came within 5 s
 	//	INVALID_ARGUMENT     if a frame cannot be understood or comes out of order
-	//	RESOURCE_EXHAUSTED   if a frame is too large: 1 MiB, 4096 checks
+	//	RESOURCE_EXHAUSTED   if a frame is too large: 1 MiB, 4096 checks or asks
 	Talk(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 	// Greet tells who the peer is. It is for those who do not know their peers yet and does not look at who asks.
 	Greet(ctx context.Context, in *GreetRequest, opts ...grpc.CallOption) (*GreetResponse, error)
@@ -89,7 +90,7 @@ type PeerServer interface {
 	//	FAILED_PRECONDITION  if it does not speak to one who says such a Hello; the message says why
 	//	DEADLINE_EXCEEDED    if no Hello came within 5 s
 	//	INVALID_ARGUMENT     if a frame cannot be understood or comes out of order
-	//	RESOURCE_EXHAUSTED   if a frame is too large: 1 MiB, 4096 checks
+	//	RESOURCE_EXHAUSTED   if a frame is too large: 1 MiB, 4096 checks or asks
 	Talk(grpc.BidiStreamingServer[Frame, Frame]) error
 	// Greet tells who the peer is. It is for those who do not know their peers yet and does not look at who asks.
 	Greet(context.Context, *GreetRequest) (*GreetResponse, error)

@@ -1,0 +1,45 @@
+package peer
+
+import (
+	"fmt"
+
+	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/ring"
+)
+
+// pair is the two ways to one member, each with a stream and a connection of its own: checks never wait behind what is
+// told, not in a queue, not for the window of a connection, and not for the peer to take it in. It implements
+// cluster.Peer.
+type pair struct {
+	t             *Transport
+	checks, tells *link
+}
+
+func newPair(t *Transport, id ring.Member, addr string) *pair {
+	return &pair{t: t, checks: newLink(t, id, addr, false), tells: newLink(t, id, addr, true)}
+}
+
+func (p *pair) links() []*link { return []*link{p.checks, p.tells} }
+
+// Ask implements cluster.Peer.
+func (p *pair) Ask(a *cluster.Ask) {
+	if a.Op == cluster.OpTell {
+		p.tells.ask(a)
+		return
+	}
+	p.checks.ask(a)
+}
+
+// Back implements cluster.Peer.
+func (p *pair) Back() {
+	p.checks.retry()
+	p.tells.retry()
+}
+
+// Close implements cluster.Peer.
+func (p *pair) Close() {
+	err := fmt.Errorf("%w: closed", cluster.ErrPeerLost)
+	p.checks.shut(err)
+	p.tells.shut(err)
+	p.t.forget(p)
+}
