@@ -1,9 +1,12 @@
 package clustertest
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/noriahq/noria/cluster"
@@ -11,7 +14,9 @@ import (
 )
 
 // Wires are the transports of the nodes on one Net that speak to each other directly, without connections and frames:
-// what one asks reaches the other's Handler as it is. Cuts, latency, frozen and killed hosts of the Net hold for them.
+// what one asks reaches the other's Handler as it is. Cuts, latency, frozen and killed hosts of the Net hold for them:
+// where nobody listens the errors of asks wrap syscall.ECONNREFUSED, unless a cut or frozen host is in the way, which
+// gives silence.
 type Wires struct {
 	net *Net
 
@@ -143,10 +148,14 @@ func (e *end) Close() { e.once.Do(func() { close(e.done) }) }
 
 // carry brings a to the handler and its answer back, or says what was in the way.
 func (e *end) carry(a *cluster.Ask) {
+	if err := checkBody(a); err != nil {
+		a.Done(err)
+		return
+	}
 	late := time.NewTimer(a.Wait)
 	defer late.Stop()
 	answer := make(chan *cluster.Ask, 1)
-	lost := make(chan struct{})
+	lost := make(chan error, 1)
 	sent := copied(a)
 	go e.fetch(sent, answer, lost)
 	select {
@@ -156,8 +165,8 @@ func (e *end) carry(a *cluster.Ask) {
 			a.Checks[i].Decision = b.Checks[i].Decision
 		}
 		a.Done(nil)
-	case <-lost:
-		a.Done(cluster.ErrPeerLost)
+	case err := <-lost:
+		a.Done(err)
 	case <-late.C:
 		a.Done(cluster.ErrPeerSilent)
 	case <-e.done:
@@ -171,31 +180,50 @@ func (e *end) carry(a *cluster.Ask) {
 func copied(a *cluster.Ask) *cluster.Ask {
 	b := *a
 	b.Checks = append([]cluster.Check(nil), a.Checks...)
+	b.Body = bytes.Clone(a.Body)
 	return &b
 }
 
+// checkBody returns what is wrong with the body of a or with having none.
+func checkBody(a *cluster.Ask) error {
+	n, tells := len(a.Body), a.Op == cluster.OpTell
+	if n > cluster.MaxBody || (n > 0) != tells || tells && len(a.Checks) > 0 {
+		return fmt.Errorf("%w: %d bytes of body and %d checks: want 1 to %d bytes and no checks to tell, no bytes to ask",
+			cluster.ErrAskInvalid, n, len(a.Checks), cluster.MaxBody)
+	}
+	return nil
+}
+
 // fetch gets the answer to a, which it may use for it. It sends nothing where nothing arrives.
-func (e *end) fetch(a *cluster.Ask, answer chan<- *cluster.Ask, lost chan<- struct{}) {
+func (e *end) fetch(a *cluster.Ask, answer chan<- *cluster.Ask, lost chan<- error) {
 	n := e.wire.wires.net
 	if !n.pass(e.wire.host, e.addr) {
 		return
 	}
 	to := e.wire.wires.find(e.addr)
-	if to == nil {
-		close(lost)
+	if to == nil || !n.listens(e.addr) {
+		lost <- fmt.Errorf("%w: %w", cluster.ErrPeerLost, syscall.ECONNREFUSED)
 		return
 	}
 	hello, h := to.serving()
 	if h == nil || hello.ID != e.to {
-		close(lost)
+		lost <- cluster.ErrPeerLost
 		return
 	}
 	mine, _ := e.wire.serving()
 	asks := []cluster.Ask{*a}
 	h.Answer(mine.ID, asks)
+	asks[0].Answer.Body = bytes.Clone(asks[0].Answer.Body) // what is answered with is the handler's
 	if n.pass(e.addr, e.wire.host) {
 		answer <- &asks[0]
 	}
+}
+
+// listens says whether somebody listens at addr.
+func (n *Net) listens(addr string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sockets[addr] != nil
 }
 
 // pass waits for as long as the way from one host to another takes, and says whether anything arrives.
