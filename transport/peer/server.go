@@ -48,7 +48,7 @@ func (s *service) Talk(stream talkServer) error {
 		return s.refuse(stream, err)
 	}
 	err = s.talk(stream, hello)
-	if err == nil || gone(stream, err) {
+	if gone(stream, err) {
 		return nil
 	}
 	s.t.complain("stream of a peer ended", string(hello.ID), err)
