@@ -1,0 +1,252 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// A claim is a node's question to all members who has what it should hold. One is under way at a time.
+type claim struct {
+	round   uint64         // 0 if none is under way
+	wanted  []int          // what is asked for, in ascending order
+	waiting []ring.Member  // who has not answered yet
+	stuck   map[int]bool   // somebody may have it, or will not give it yet
+	copies  map[int]origin // the newest replica that somebody else has
+	silent  bool           // somebody could not be asked
+	missing bool           // the same, or somebody has another view
+	next    bucket.Instant // when to claim again, if something is wanted then
+}
+
+// origin is who has a replica, and of which term.
+type origin struct {
+	of   ring.Member
+	term Term
+}
+
+// claimAll claims all that this node should hold anew, after a change of the view: also what it holds, since after a cut
+// somebody else may hold it too.
+func (n *Core) claimAll(now bucket.Instant) {
+	for p := range n.parts {
+		q := &n.parts[p]
+		q.expect, q.doubt = "", n.isTarget(p)
+	}
+	n.begin(now, func(p int) bool { return n.parts[p].doubt })
+}
+
+// reclaim claims what this node should hold, and does not or not alone, and has not been promised.
+func (n *Core) reclaim(now bucket.Instant) {
+	n.begin(now, func(p int) bool { return n.isTarget(p) && (n.wants(p) || n.parts[p].doubt) && !n.expected(now, p) })
+}
+
+// expected says whether somebody is about to hand p over.
+func (n *Core) expected(now bucket.Instant, p int) bool {
+	q := &n.parts[p]
+	m := n.members[q.expect]
+	return m != nil && now < max(q.due, m.handed+bucket.Instant(expectFor*n.Retry))
+}
+
+// expectFor is how many times Config.Retry a promised handoff is waited for.
+const expectFor = 10
+
+// begin starts a round for the partitions that want picks.
+func (n *Core) begin(now bucket.Instant, want func(p int) bool) {
+	n.seq++
+	c := &n.claim
+	*c = claim{next: now + bucket.Instant(n.Retry), stuck: map[int]bool{}, copies: map[int]origin{}}
+	for p := range n.parts {
+		if want(p) {
+			c.wanted = append(c.wanted, p)
+			n.parts[p].round = n.seq
+		}
+	}
+	if len(c.wanted) == 0 {
+		return
+	}
+	c.round = n.seq
+	wanted := make([]ring.Partition, len(c.wanted))
+	for i, p := range c.wanted {
+		wanted[i] = ring.Partition(p)
+	}
+	for _, id := range n.ids() {
+		c.waiting = append(c.waiting, id)
+		n.send(now, n.members[id], &Message{Kind: Claim, Round: c.round, Wanted: wanted})
+	}
+	n.conclude(now)
+}
+
+// ids returns the other members in order.
+func (n *Core) ids() []ring.Member { return keysOf(n.members) }
+
+// claimed answers a claim of m: what is here and should be m's is going to be sent there.
+func (n *Core) claimed(m *member, msg *Message) []Place {
+	places := make([]Place, len(msg.Wanted))
+	for i, part := range msg.Wanted {
+		p := int(part)
+		q := &n.parts[p]
+		places[i] = Place{Partition: part, Term: max(q.term, q.toTerm), Copy: q.copy, Status: n.stance(m, p)}
+		if places[i].Status == Sends {
+			n.promise(m, p, msg.Round)
+		}
+	}
+	return places
+}
+
+// stance says how this node stands to m's claim of p.
+func (n *Core) stance(m *member, p int) Status {
+	q := &n.parts[p]
+	named := n.table != nil && n.table.Target(ring.Partition(p)) == m.id
+	switch {
+	case q.state == sending && q.to != m.id:
+		return Keeps // until it is known whether it arrived
+	case q.state != away && named:
+		return Sends
+	case q.state != away || n.isTarget(p):
+		return Keeps
+	}
+	return Nothing
+}
+
+// promise notes that p is to be sent to m, in answer to its claim of that round.
+func (n *Core) promise(m *member, p int, round uint64) {
+	q := &n.parts[p]
+	if q.state == sending && q.toRound == round {
+		return // it is on its way
+	}
+	q.toRound = round
+	if q.state == sending {
+		q.sending = 0 // what is on its way answers an older claim, and will be refused
+	}
+	q.to = m.id
+	n.enqueue(m, p)
+}
+
+func (n *Core) enqueue(m *member, p int) {
+	if q := &n.parts[p]; q.queued != m.id {
+		q.queued = m.id
+		m.queue = append(m.queue, p)
+	}
+}
+
+// answered notes what m said to a claim of the round that is under way.
+func (n *Core) answered(now bucket.Instant, m *member, msg *Message, r *Reply) {
+	c := &n.claim
+	at := slices.Index(c.waiting, m.id)
+	if msg.Round != c.round || at < 0 {
+		return
+	}
+	c.waiting = slices.Delete(c.waiting, at, at+1)
+	switch {
+	case r == nil || len(r.Places) != len(msg.Wanted):
+		c.missing, c.silent = true, true
+	default:
+		c.missing = c.missing || r.Epoch != n.epoch
+		for i := range r.Places {
+			n.placed(now, m, int(msg.Wanted[i]), &r.Places[i])
+		}
+	}
+	n.conclude(now)
+}
+
+// placed notes what m said of p.
+func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
+	c, q := &n.claim, &n.parts[p]
+	n.hear(p, at.Term)
+	if at.Copy > c.copies[p].term {
+		c.copies[p] = origin{m.id, at.Copy}
+	}
+	switch at.Status {
+	case Nothing:
+	case Sends:
+		if q.round == n.claim.round {
+			q.expect, q.due = m.id, now+bucket.Instant(expectFor*n.Retry)
+		}
+		if q.state != holding {
+			q.holder = m.id
+		}
+		c.stuck[p] = true
+	case Keeps:
+		if q.state != holding {
+			q.holder = m.id
+		}
+		c.stuck[p] = true
+	}
+}
+
+// conclude starts what nobody has, once all members have said so, by the same view: then there is nobody else who may.
+func (n *Core) conclude(now bucket.Instant) {
+	c := &n.claim
+	if c.round == 0 || len(c.waiting) > 0 {
+		return
+	}
+	round := c.round
+	c.round = 0
+	for _, p := range c.wanted {
+		if q := &n.parts[p]; !c.silent && !c.stuck[p] && q.round == round {
+			q.doubt = false
+		}
+	}
+	if c.missing && n.plant != plantHaste || !n.whole() || !n.Decides(now) {
+		return
+	}
+	var fetch map[ring.Member][]ring.Partition
+	for _, p := range c.wanted {
+		q := &n.parts[p]
+		if c.stuck[p] || !n.wants(p) || q.round != round || q.term == 0 && !n.mayFound(now) {
+			continue
+		}
+		best := c.copies[p]
+		if best.term > n.best(p) && n.plant != plantOldReplica {
+			if fetch == nil {
+				fetch = map[ring.Member][]ring.Partition{}
+			}
+			fetch[best.of] = append(fetch[best.of], ring.Partition(p))
+			q.expect, q.due = best.of, now+bucket.Instant(expectFor*n.Retry)
+			continue
+		}
+		n.recover(now, p)
+	}
+	for _, id := range n.ids() {
+		if ps := fetch[id]; len(ps) > 0 {
+			n.send(now, n.members[id], &Message{Kind: Fetch, Round: round, Wanted: ps})
+		}
+	}
+}
+
+// mayFound says whether this node may start what nobody has ever held.
+func (n *Core) mayFound(now bucket.Instant) bool {
+	return n.founded || n.Founder || now.Sub(n.since) >= n.Found
+}
+
+// best returns the term of the newest buckets of p that this node has, 0 if it has none.
+func (n *Core) best(p int) Term {
+	q := &n.parts[p]
+	if q.state != away {
+		return max(q.copy, q.mine)
+	}
+	return q.copy
+}
+
+// recover starts p, which nobody has, with what this node knows of it.
+func (n *Core) recover(now bucket.Instant, p int) {
+	q := &n.parts[p]
+	if q.copy > 0 {
+		n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
+		n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
+		n.forget(p)
+	} else if q.state == away && q.term > 0 {
+		n.Store.SetCold(p, now, true)
+	}
+	term := q.term + 1
+	if n.plant == plantSameTerm {
+		term = q.term
+	}
+	n.hold(now, p, max(term, 1))
+}
+
+// forget drops the replica of p.
+func (n *Core) forget(p int) {
+	n.Replicas.Drop(p)
+	n.parts[p].copy, n.parts[p].copySeq = 0, 0
+}

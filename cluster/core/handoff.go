@@ -1,0 +1,235 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// The pace of handoffs and replicas: how much goes into one message, and how many are on their way to one member. With the
+// longest keys and names a parcel has less than 200 KiB, so no message is larger than a transport takes (256 KiB).
+const (
+	parcelMost   = 256      // buckets, or request ids
+	messageParts = 256      // parcels
+	messageBytes = 48 << 10 // after which another parcel goes into the next message
+	bulkMost     = 4
+)
+
+// chunks is which parcels of a handoff have come.
+type chunks struct {
+	round uint64
+	from  ring.Member
+	have  []bool
+}
+
+// fetched is a replica that is to be sent to who has claimed it in a round.
+type fetched struct {
+	p     int
+	round uint64
+}
+
+// hand sends m the next of what it was promised, as long as not too much is on its way.
+func (n *Core) hand(now bucket.Instant, m *member) {
+	for m.bulk < bulkMost && len(m.queue) > 0 {
+		msg := &Message{Kind: Handoff}
+		size := 0
+		for len(m.queue) > 0 && len(msg.Parts) < messageParts && size < messageBytes {
+			p := m.queue[0]
+			m.queue = m.queue[1:]
+			q := &n.parts[p]
+			if q.queued == m.id {
+				q.queued = ""
+			}
+			if q.to != m.id || q.toRound == 0 || q.state == away || q.sending > 0 {
+				continue
+			}
+			if n.plant != plantNoFreeze {
+				n.freeze(p, sending)
+			} else {
+				q.state = sending
+			}
+			q.toTerm = q.term + 1
+			parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.toTerm, Round: q.toRound})
+			if since, cold := n.Store.Cold(p); cold {
+				parcels[0].Cold, parcels[0].ColdFor = true, now.Sub(since)
+			}
+			q.sending = len(parcels)
+			for i := range parcels {
+				size += parcels[i].size()
+				msg.Parts = append(msg.Parts, parcels[i])
+				if size >= messageBytes && i+1 < len(parcels) {
+					n.bulk(now, m, msg)
+					msg, size = &Message{Kind: Handoff}, 0
+				}
+			}
+		}
+		if len(msg.Parts) > 0 {
+			n.bulk(now, m, msg)
+		}
+	}
+}
+
+// parcels cuts the buckets and request ids of p into parcels like first; one at least.
+func (n *Core) parcels(now bucket.Instant, p int, of *bucket.Store, first Parcel) (parcels []Parcel) {
+	add := func(pl Parcel) {
+		pl.Chunk = len(parcels)
+		parcels = append(parcels, pl)
+	}
+	for states := range slices.Chunk(of.Export(now, p), parcelMost) {
+		pl := first
+		pl.States = states
+		add(pl)
+	}
+	for ids := range slices.Chunk(of.ExportIDs(now, p), parcelMost) {
+		pl := first
+		pl.IDs = ids
+		add(pl)
+	}
+	if len(parcels) == 0 {
+		add(first)
+	}
+	for i := range parcels {
+		parcels[i].Chunks = len(parcels)
+	}
+	return parcels
+}
+
+// size returns about how many bytes pl has on the wire.
+func (pl *Parcel) size() int {
+	const entry = 40
+	size := entry + entry*(len(pl.States)+len(pl.Changes)+3*len(pl.IDs))
+	for i := range pl.States {
+		size += len(pl.States[i].Key)
+	}
+	for i := range pl.Changes {
+		size += len(pl.Changes[i].Key)
+	}
+	for i := range pl.IDs {
+		size += len(pl.IDs[i].Key) + len(pl.IDs[i].ID)
+	}
+	return size
+}
+
+// bulk sends m a large message.
+func (n *Core) bulk(now bucket.Instant, m *member, msg *Message) {
+	m.bulk++
+	n.send(now, m, msg)
+}
+
+// handed takes what from has sent, and tells in r what became of it.
+func (n *Core) handed(now bucket.Instant, from *member, msg *Message, r *Reply) {
+	from.handed = now
+	for i := range msg.Parts {
+		pl := &msg.Parts[i]
+		switch accepted, whole := n.take(now, from, pl); {
+		case whole:
+			r.Taken = append(r.Taken, pl.Partition)
+		case accepted:
+			r.Partly = append(r.Partly, pl.Partition)
+		}
+	}
+}
+
+// take takes a parcel in. It does not accept one that answers an older claim than the last, or none: such a one may be a
+// late copy of what has moved on since.
+func (n *Core) take(now bucket.Instant, from *member, pl *Parcel) (accepted, whole bool) {
+	p := int(pl.Partition)
+	q := &n.parts[p]
+	if pl.Round == q.accepted && pl.Round != 0 {
+		return true, true // it came twice
+	}
+	fresh := pl.Round == q.round && pl.Round != 0 && n.isTarget(p)
+	if !fresh && n.plant != plantAnyHandoff {
+		return false, false
+	}
+	if q.got.round != pl.Round || q.got.from != from.id || len(q.got.have) != pl.Chunks {
+		q.got = chunks{round: pl.Round, from: from.id, have: make([]bool, max(pl.Chunks, 1))}
+	}
+	if !q.got.have[pl.Chunk] {
+		n.merge(now, p, pl.States)
+		n.Store.ImportIDs(now, p, pl.IDs)
+		if pl.Cold {
+			n.Store.SetCold(p, now-bucket.Instant(max(pl.ColdFor, 0)), true)
+		}
+		q.got.have[pl.Chunk] = true
+	}
+	if slices.Contains(q.got.have, false) {
+		return true, false
+	}
+	q.accepted = pl.Round
+	if q.copy > 0 {
+		n.forget(p) // what has come is newer
+	}
+	n.hold(now, p, max(pl.Term, q.term+1))
+	q.doubt = false
+	return true, true
+}
+
+// merge imports states into p. An error is a full store, or a state that breaks a rule: the others are taken.
+func (n *Core) merge(now bucket.Instant, p int, states []bucket.State) {
+	switch n.plant {
+	case plantNewerWins:
+		n.Store.Drop(p)
+	case plantLoseStates:
+		return
+	}
+	n.Store.Import(now, p, states)
+}
+
+// delivered notes what became of a handoff to m: r is nil if it is not known.
+func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) {
+	for i := range msg.Parts {
+		pl := &msg.Parts[i]
+		p := int(pl.Partition)
+		q := &n.parts[p]
+		if q.copy > 0 && q.state == away && r != nil && slices.Contains(r.Taken, pl.Partition) && pl.Term > q.copy {
+			n.forget(p) // it was a replica that was fetched
+			q.holder = m.id
+			n.hear(p, pl.Term)
+			continue
+		}
+		if q.state != sending || q.to != m.id || q.toRound != pl.Round {
+			continue
+		}
+		switch {
+		case r == nil && n.plant == plantResume:
+			n.hold(now, p, q.term)
+		case r == nil: // it may have arrived: send it again
+			q.sending = 0
+			n.enqueue(m, p)
+		case slices.Contains(r.Taken, pl.Partition):
+			n.leave(now, p, m.id, pl.Term)
+		case slices.Contains(r.Partly, pl.Partition):
+			q.sending--
+		default: // it did not arrive, and never will
+			q.state, q.to, q.toRound, q.sending, q.holder = stale, "", 0, 0, m.id
+			n.hear(p, q.toTerm)
+		}
+	}
+}
+
+// fetchedBy notes that m wants replicas that this node keeps.
+func (n *Core) fetchedBy(m *member, msg *Message) {
+	for _, part := range msg.Wanted {
+		p := int(part)
+		if n.parts[p].copy > 0 && n.table != nil && n.table.Target(part) == m.id {
+			m.fetch = append(m.fetch, fetched{p, msg.Round})
+		}
+	}
+}
+
+// handReplicas sends m the replicas that it wants.
+func (n *Core) handReplicas(now bucket.Instant, m *member) {
+	for m.bulk < bulkMost && len(m.fetch) > 0 {
+		f := m.fetch[0]
+		m.fetch = m.fetch[1:]
+		q := &n.parts[f.p]
+		if q.copy == 0 || q.state != away {
+			continue
+		}
+		for _, pl := range n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy + 1, Round: f.round}) {
+			n.bulk(now, m, &Message{Kind: Handoff, Parts: []Parcel{pl}})
+		}
+	}
+}

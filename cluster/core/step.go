@@ -1,0 +1,125 @@
+package core
+
+import (
+	"maps"
+	"math"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// Tick does what is due. It is to be called every Config.Tick.
+func (n *Core) Tick(now bucket.Instant) {
+	if n.table == nil {
+		return
+	}
+	for _, absent := range []map[ring.Member]absence{n.settled, n.gone} {
+		maps.DeleteFunc(absent, func(_ ring.Member, a absence) bool { return now.Sub(a.since) > n.Forget })
+	}
+	n.refence(now)
+	if n.claim.round == 0 && now >= n.claim.next {
+		n.reclaim(now)
+	}
+	n.replicate(now)
+	for _, id := range n.ids() {
+		m := n.members[id]
+		if now-m.beat >= bucket.Instant(n.Beat) && m.inflight < inflightMost {
+			m.beat = now
+			n.send(now, m, &Message{Kind: Beat, Missed: runs(n.settled), Gone: runs(n.gone)})
+		}
+		n.push(now, m)
+		n.releaseNext(now, m)
+	}
+}
+
+// inflightMost is how many messages to a member may be on their way before beats to it wait: a silent member costs a few.
+const inflightMost = 16
+
+// push sends m what waits for it.
+func (n *Core) push(now bucket.Instant, m *member) {
+	n.handReplicas(now, m)
+	n.hand(now, m)
+	n.fillNext(now, m)
+}
+
+// Tell takes note of what from says and answers it. What is wrong with it is ignored, as far as it is wrong.
+func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
+	r := &Reply{Boot: n.Boot, Epoch: n.epoch, Founded: n.founded}
+	m := n.members[from]
+	if m == nil || m.boot != msg.Boot || !n.fits(msg) {
+		return r
+	}
+	r.Known = true
+	switch msg.Kind {
+	case Beat:
+		n.heardOf(now, msg.Missed, msg.Gone)
+		r.Missed, r.Gone = runs(n.settled), runs(n.gone)
+	case Claim:
+		r.Places = n.claimed(m, msg)
+		n.push(now, m)
+	case Handoff:
+		n.handed(now, m, msg, r)
+	case Fetch:
+		n.fetchedBy(m, msg)
+		n.push(now, m)
+	case Replicate:
+		r.Over = n.copied(now, m, msg)
+	case Release:
+		n.released(m, msg)
+	}
+	return r
+}
+
+// fits says whether all partitions in msg are there.
+func (n *Core) fits(msg *Message) bool {
+	for _, p := range msg.Wanted {
+		if int(p) >= len(n.parts) {
+			return false
+		}
+	}
+	for i := range msg.Parts {
+		pl := &msg.Parts[i]
+		if int(pl.Partition) >= len(n.parts) || pl.Term > math.MaxInt64 || pl.Chunks < 0 || pl.Chunk < 0 || pl.Chunks > 0 && pl.Chunk >= pl.Chunks {
+			return false
+		}
+		if msg.Kind == Handoff && pl.Chunks == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Done notes what became of a message: r is its answer, nil if there was none.
+func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
+	m := n.members[o.To]
+	if m == nil || m.boot != o.Boot {
+		return
+	}
+	m.inflight--
+	if bulky(o.Msg.Kind) {
+		m.bulk--
+	}
+	if r != nil && r.Boot != m.boot {
+		r = nil // another run of it
+	}
+	if r != nil && r.Known {
+		m.heard = max(m.heard, o.Sent)
+		n.heardOf(now, r.Missed, r.Gone)
+		n.founded = n.founded || r.Founded
+	}
+	known := r
+	if r != nil && !r.Known {
+		known = nil // it did nothing
+	}
+	switch o.Msg.Kind {
+	case Claim:
+		n.answered(now, m, o.Msg, known)
+	case Handoff:
+		n.delivered(now, m, o.Msg, known)
+	case Replicate:
+		n.copiedBy(m, o.Msg, known)
+	}
+	n.push(now, m)
+}
+
+func bulky(k Kind) bool { return k == Handoff || k == Replicate }
