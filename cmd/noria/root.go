@@ -27,7 +27,7 @@ Every flag has an environment variable, shown behind it; the command line goes f
 	root.AddCommand(
 		newServe(p), newFleet(p),
 		newCheck(p), newStatus(p), newRing(p),
-		newBench(p), newConfig(p), newVersion(p),
+		newBench(p), newChaos(p), newConfig(p), newVersion(p),
 	)
 	return root
 }

@@ -1,0 +1,244 @@
+package chaos
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/noriahq/noria/e2e/oracle"
+)
+
+// A Verdict says which promises were kept.
+type Verdict struct {
+	Kept     bool          `json:"kept"`    // all that were judged
+	Stopped  bool          `json:"stopped"` // before the plan's end
+	Seconds  float64       `json:"seconds"`
+	Requests Tally         `json:"requests"`
+	Promises []Promise     `json:"promises"`
+	Faults   []FaultReport `json:"faults"`
+	Notes    []string      `json:"notes,omitempty"`
+	Plan     Plan          `json:"plan"`
+}
+
+// A Tally is how requests ended.
+type Tally struct {
+	All      int              `json:"all"`
+	Allowed  int              `json:"allowed"`
+	Denied   int              `json:"denied"`
+	Degraded int              `json:"degraded"` // of those allowed or denied
+	Failed   int              `json:"failed"`
+	Skipped  int64            `json:"skipped"` // due, and not started in time
+	Errors   map[string]int64 `json:"errors,omitempty"`
+	Latency  Latency          `json:"latency"`
+}
+
+// A Promise is one line of the verdict.
+type Promise struct {
+	Number int    `json:"promise"` // of DESIGN, 0 for none of them
+	Name   string `json:"name"`
+	Bound  string `json:"bound"`
+	Seen   string `json:"seen"`
+	Key    string `json:"key,omitempty"`
+	Window string `json:"window,omitempty"`
+	Kept   bool   `json:"kept"`
+
+	key    int           // index, of a limit's line
+	worst  oracle.Window // likewise
+	judged bool          // something was there to be judged
+}
+
+// Judge says which promises the history kept.
+func Judge(h *History) Verdict {
+	j := newJudge(h)
+	v := Verdict{
+		Kept: true, Stopped: h.Stopped, Seconds: h.Took.Seconds(), Requests: tallyOf(h), Plan: h.Plan, Notes: h.Notes,
+		Faults: faultReports(h),
+	}
+	v.Promises = append(v.Promises, j.limits()...)
+	v.Promises = append(v.Promises, j.answers(v.Faults)...)
+	for i := range v.Promises {
+		v.Kept = v.Kept && v.Promises[i].Kept
+	}
+	if h.Late > 100*time.Millisecond {
+		v.Notes = append(v.Notes, fmt.Sprintf("this machine's clocks were up to %v late: it has too much to do, and what takes long here may be its fault", h.Late.Round(time.Millisecond)))
+	}
+	return v
+}
+
+// A judge looks at a history.
+type judge struct {
+	*History
+	admitted [][]oracle.Admission // by key; without what on_lost: allow admitted
+	slack    [][]oracle.Slack     // by key
+}
+
+// newJudge returns the judge of h.
+func newJudge(h *History) *judge {
+	j := &judge{History: h, admitted: make([][]oracle.Admission, h.Plan.Keys), slack: make([][]oracle.Slack, h.Plan.Keys)}
+	for _, r := range h.Records {
+		if r.Outcome != Allowed || r.Source == SourceDegraded && h.limitOf(int(r.Key)).OnLost == "allow" {
+			continue
+		}
+		j.admitted[r.Key] = append(j.admitted[r.Key], oracle.Admission{Called: r.Called, Returned: r.Returned, Cost: int64(r.Cost)})
+	}
+	for key, a := range j.admitted {
+		j.slack[key] = h.slacks(key, a)
+	}
+	return j
+}
+
+// A place is where a window has to lie.
+type place struct {
+	inside   oracle.Span // windows that begin and end in it
+	touching *oracle.Span
+}
+
+// limits returns the lines about limits: windows that touch no fault, and those that touch one, by what that is.
+func (j *judge) limits() []Promise {
+	lines := []Promise{{Number: 1, Name: "steady", Bound: "B + r*t"}}
+	j.worst(&lines[0], j.calm())
+	for _, kind := range []struct {
+		number      int
+		name, bound string
+	}{
+		{2, "join, leave, rolling restart", "B + r*t"},
+		{3, "kill", "B + r*t, lost: sync 0, async what was admitted in delta, none B"},
+		{4, "pause, cut", "B + r*t + (B + r*detection), pause up to 1.5s r*pause"},
+	} {
+		var places []place
+		for _, f := range j.Faults {
+			if promiseOf(f.Kind) == kind.number {
+				span := spanOf(f)
+				places = append(places, place{oracle.Span{From: 0, To: 1 << 62}, &span})
+			}
+		}
+		if len(places) > 0 {
+			line := Promise{Number: kind.number, Name: kind.name, Bound: kind.bound}
+			j.worst(&line, places)
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// calm returns the times without any fault.
+func (j *judge) calm() []place {
+	var all []place
+	from := time.Duration(0)
+	for _, f := range j.Faults {
+		span := spanOf(f)
+		if span.From > from {
+			all = append(all, place{inside: oracle.Span{From: from, To: span.From - 1}})
+		}
+		from = max(from, span.To+1)
+	}
+	return append(all, place{inside: oracle.Span{From: from, To: 1 << 62}})
+}
+
+// worst completes a line with the window of any key that lies in one of places and comes nearest to breaking its limit, or
+// breaks it most.
+func (j *judge) worst(line *Promise, places []place) {
+	var mu sync.Mutex
+	most, broken := int64(0), 0
+	line.Kept = true
+	var g sync.WaitGroup
+	lanes := max(1, runtime.GOMAXPROCS(0))
+	for lane := range lanes {
+		g.Go(func() {
+			for key := lane; key < len(j.admitted); key += lanes {
+				w, over, ok := j.worstOf(key, places)
+				if !ok {
+					continue
+				}
+				mu.Lock()
+				if over > 0 {
+					broken++
+				}
+				if !line.judged || over > most || over == most && key < line.key {
+					line.judged, most, line.key, line.worst = true, over, key, w
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	g.Wait()
+	if line.judged {
+		j.describe(line, most, broken)
+	} else {
+		line.Seen = "no request was admitted"
+	}
+}
+
+// worstOf returns the worst window of a key in places, and by how much it is over its bound.
+func (j *judge) worstOf(key int, places []place) (worst oracle.Window, over int64, found bool) {
+	limit := j.limitOf(key).parsed
+	for _, p := range places {
+		admissions := within(j.admitted[key], p.inside)
+		w, ok := oracle.WorstOf(limit, admissions, j.slack[key], p.touching)
+		if ok && (!found || w.Over(limit) > over) {
+			worst, over, found = w, w.Over(limit), true
+		}
+	}
+	return worst, over, found
+}
+
+// within returns the admissions that were called and had returned in the span.
+func within(all []oracle.Admission, s oracle.Span) []oracle.Admission {
+	var some []oracle.Admission
+	for _, a := range all {
+		if a.Called >= s.From && a.Returned <= s.To {
+			some = append(some, a)
+		}
+	}
+	return some
+}
+
+// describe says in words what the line found.
+func (j *judge) describe(line *Promise, over int64, broken int) {
+	l, w := j.limitOf(line.key), line.worst
+	line.Kept = over <= 0
+	line.Key = keyName(line.key)
+	line.Window = fmt.Sprintf("%s from %s on", brief(w.To-w.From), brief(w.From))
+	line.Bound = fmt.Sprintf("%d tokens: %s", w.Cost-over, line.Bound)
+	line.Seen = fmt.Sprintf("%d of %s%s", w.Cost, l.Limit, options(l))
+	if broken > 0 {
+		line.Seen += fmt.Sprintf(", %d too many; %s", over, plural(broken, "key"))
+	}
+}
+
+// options returns what l says beside the limit, for a person.
+func options(l Limit) string {
+	var words []string
+	for _, w := range []string{l.Durability, l.OnLost} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, ", ") + ")"
+}
+
+// brief returns d rounded to what a person reads.
+func brief(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
+
+// plural returns n and word, which takes an s.
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

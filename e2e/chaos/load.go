@@ -1,0 +1,172 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// How a client asks: by so many workers, of which only some wait for one node, so that a node that does not answer does
+// not stop it; and a request that could not start within giveUp of its time is left out.
+const (
+	workers = 24
+	perNode = 8
+	giveUp  = time.Second
+)
+
+// A load is the requests of a run under way.
+type load struct {
+	plan   Plan
+	fleet  Fleet
+	limits []uint8 // by key
+	base   time.Time
+	until  time.Time
+	seats  *seats
+
+	tickets [MaxClients]atomic.Int64
+	tally   [3]atomic.Int64 // by outcome
+	degrade atomic.Int64
+	skipped atomic.Int64
+
+	mu     sync.Mutex
+	errors map[string]int64 // guarded by mu
+}
+
+// newLoad returns the load of p on the fleet.
+func newLoad(p Plan, fleet Fleet, limits []uint8, s *seats) *load {
+	return &load{plan: p, fleet: fleet, limits: limits, seats: s, errors: map[string]int64{}}
+}
+
+// run asks from now until the plan's duration is over or ctx ends, and returns all records. Every request under way is
+// waited for: it has a deadline.
+func (l *load) run(ctx context.Context) []Record {
+	l.until = l.base.Add(l.plan.Duration)
+	all := make([][]Record, l.plan.Clients*workers)
+	var g sync.WaitGroup
+	for i := range all {
+		g.Go(func() { all[i] = l.work(ctx, i/workers, uint64(i)) })
+	}
+	g.Wait()
+	return sortRecords(all)
+}
+
+// work is one worker of a client.
+func (l *load) work(ctx context.Context, client int, number uint64) []Record {
+	r := rand.New(rand.NewPCG(l.plan.Seed, number+1)) //nolint:gosec // load is no secret
+	few := rand.NewZipf(r, 1.3, 8, uint64(l.plan.Keys-1))
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var records []Record
+	for {
+		// Clients take turns on the schedule: the i-th ticket of one is its i-th share of the rate.
+		ticket := (l.tickets[client].Add(1)-1)*int64(l.plan.Clients) + int64(client)
+		start := l.base.Add(schedule(ticket, l.plan.Rate))
+		if !start.Before(l.until) || !sleep(ctx, timer, time.Until(start)) {
+			return records
+		}
+		if time.Since(start) > giveUp {
+			l.skipped.Add(1)
+			continue
+		}
+		key := r.IntN(l.plan.Keys)
+		if r.IntN(2) == 0 {
+			key = int(few.Uint64())
+		}
+		node, name := l.seats.take(client, r)
+		if node < 0 {
+			l.skipped.Add(1)
+			continue
+		}
+		limit := l.plan.Limits[l.limits[key]]
+		record := l.ask(ctx, client, name, key, limit, 1+r.Int64N(limit.Cost))
+		l.seats.leave(client, node)
+		if ctx.Err() != nil {
+			return records // stopped: what was under way says nothing
+		}
+		record.Asked = uint16(node)
+		records = append(records, record)
+	}
+}
+
+// schedule returns when, after the first, a ticket's request starts.
+func schedule(ticket int64, rate int) time.Duration {
+	whole, part := ticket/int64(rate), ticket%int64(rate)
+	return time.Duration(whole)*time.Second + time.Duration(part)*time.Second/time.Duration(rate)
+}
+
+// sleep waits for d. It returns false if ctx ended before.
+func sleep(ctx context.Context, timer *time.Timer, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer.Reset(d)
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ask asks a node and returns what became of it.
+func (l *load) ask(ctx context.Context, client int, node string, key int, limit Limit, cost int64) Record {
+	ctx, cancel := context.WithTimeout(ctx, l.plan.Timeout)
+	defer cancel()
+	c := Check{Key: keyName(key), Limit: limit.Limit, Cost: cost, Durability: limit.Durability, OnLost: limit.OnLost, Client: client}
+	record := Record{Key: int32(key), Cost: int32(cost), Called: time.Since(l.base)}
+	answer, err := l.fleet.Check(ctx, node, c)
+	record.Returned = time.Since(l.base)
+	if err != nil {
+		l.tally[Failed].Add(1)
+		l.failed(err)
+		return record
+	}
+	record.Outcome, record.Source, record.Decided = Denied, sourceOf(answer), l.seats.index(answer.Node)
+	if answer.Allowed {
+		record.Outcome = Allowed
+		record.Returned += answer.Delay
+	}
+	l.tally[record.Outcome].Add(1)
+	if answer.Degraded {
+		l.degrade.Add(1)
+	}
+	return record
+}
+
+// maxKinds is how many kinds of errors are told apart.
+const maxKinds = 20
+
+// failed counts an error by its kind.
+func (l *load) failed(err error) {
+	kind := kindOf(err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.errors[kind]; !known && len(l.errors) >= maxKinds {
+		kind = "other"
+	}
+	l.errors[kind]++
+}
+
+// kindOf returns a word for err that is the same for all errors of its kind.
+func kindOf(err error) string {
+	code := status.Code(err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || code == codes.DeadlineExceeded:
+		return "no answer until the deadline"
+	case errors.Is(err, errUnreachable) || code == codes.Unavailable:
+		return "connection refused or broken"
+	case code != codes.Unknown:
+		return fmt.Sprint("gRPC status ", code)
+	}
+	return clip(err.Error())
+}
+
+// errUnreachable is wrapped by errors of connections.
+var errUnreachable = errors.New("node cannot be reached")
