@@ -172,6 +172,7 @@ func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
 		}
 		c.stuck[p] = true
 	}
+	n.publish(p)
 }
 
 // conclude starts what nobody has, once all members have said so, by the same view: then there is nobody else who may.

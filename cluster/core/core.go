@@ -121,6 +121,10 @@ type Core struct {
 	seq   uint64 // of rounds, and of messages with replicas
 	out   []Out
 
+	routes  []atomic.Uint64 // of the partitions, for Route
+	names   atomic.Pointer[[]ring.Member]
+	numbers map[ring.Member]int // of names
+
 	changes []bucket.Change // room for one tick's
 	fence   atomic.Int64    // Instant from which on this node does not decide
 	plant   plant           // a planted bug, in tests
@@ -194,6 +198,8 @@ func New(c Config) (*Core, error) {
 		gone:  map[ring.Member]absence{},
 		parts: make([]part, c.Partitions),
 	}
+	n.routes, n.numbers = make([]atomic.Uint64, c.Partitions), map[ring.Member]int{c.Self: routeSelf}
+	n.names.Store(&[]ring.Member{c.Self})
 	n.fence.Store(math.MaxInt64)
 	for p := range n.parts {
 		n.Store.Freeze(p)
@@ -248,12 +254,14 @@ func (n *Core) Learn(p ring.Partition, holder ring.Member, term Term) {
 		q.holder = holder
 	}
 	n.hear(int(p), term)
+	n.publish(int(p))
 }
 
 // Lost notes that holder does not answer for p because its process has ended: the next best is to ask the target.
 func (n *Core) Lost(p ring.Partition, holder ring.Member) {
 	if q := &n.parts[p]; q.holder == holder {
 		q.holder = ""
+		n.publish(int(p))
 	}
 }
 
@@ -302,6 +310,7 @@ func (n *Core) hold(now bucket.Instant, p int, term Term) {
 	q.got = chunks{}
 	n.Store.Hold(p)
 	n.refill(p)
+	n.publish(p)
 }
 
 // freeze makes this node stop deciding on p, whose buckets stay, and go on in the state to.
@@ -315,6 +324,7 @@ func (n *Core) freeze(p int, to state) {
 	if to == stale && q.holder == n.Self {
 		q.holder = ""
 	}
+	n.publish(p)
 }
 
 // leave makes the buckets of p, which holder has since term, a replica, until the holder says that it has another one.
@@ -327,6 +337,7 @@ func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
 	n.Store.Drop(p)
 	q.holder, q.to, q.toRound, q.sending, q.heir = holder, "", 0, 0, ""
 	n.hear(p, term)
+	n.publish(p)
 }
 
 // hear notes that p has had a holder at term.

@@ -50,6 +50,7 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 				q.state = sending
 			}
 			q.toTerm = q.term + 1
+			n.publish(p)
 			parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.toTerm, Round: q.toRound})
 			if since, cold := n.Store.Cold(p); cold {
 				parcels[0].Cold, parcels[0].ColdFor = true, now.Sub(since)
@@ -187,6 +188,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 			n.forget(p) // it was a replica that was fetched
 			q.holder = m.id
 			n.hear(p, pl.Term)
+			n.publish(p)
 			continue
 		}
 		if q.state != sending || q.to != m.id || q.toRound != pl.Round {
@@ -205,6 +207,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 		default: // it did not arrive, and never will
 			q.state, q.to, q.toRound, q.sending, q.holder = stale, "", 0, 0, m.id
 			n.hear(p, q.toTerm)
+			n.publish(p)
 		}
 	}
 }

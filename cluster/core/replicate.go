@@ -133,6 +133,7 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 		n.hear(p, pl.Term)
 		if q.state == away {
 			q.holder = from.id
+			n.publish(p)
 		}
 		ordered := pl.Term >= q.copy && (pl.Term > q.copy || msg.Round > q.copySeq)
 		if ordered {
@@ -221,6 +222,7 @@ func (n *Core) copiedBy(m *member, msg *Message, r *Reply) {
 			n.freeze(p, stale)
 			n.hear(p, r.Over[i].Term)
 			q.holder = r.Over[i].Holder
+			n.publish(p)
 		}
 	}
 }

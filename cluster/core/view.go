@@ -80,6 +80,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 	}
 	n.remember()
 	n.table, n.heirs, n.epoch, n.since = v.Table, v.Heirs, v.epoch(), now
+	n.publishAll()
 	n.claimAll(now)
 	for p := range n.parts {
 		if q := &n.parts[p]; q.state == holding && q.heir != n.heir(p) {
