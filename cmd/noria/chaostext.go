@@ -44,12 +44,18 @@ func chaosText(c paint, v chaos.Verdict) func(io.Writer) {
 			if !p.Kept {
 				verdict = "BROKEN"
 			}
-			rows = append(rows, row(p.Number, p.Name, p.Bound, p.Seen, dash(p.Key), dash(p.Window), verdict))
+			rows = append(rows, row(number(p.Number), p.Name, p.Bound, p.Seen, dash(p.Key), dash(p.Window), verdict))
 		}
 		table(w, rows...)
 		if len(v.Faults) > 0 {
 			fmt.Fprintln(w)
 			table(w, faultRows(v.Faults)...)
+		}
+		for kind, n := range v.Requests.Errors {
+			fmt.Fprintf(w, "\n%s: %s", plural(int(n), "failed request"), kind)
+		}
+		if len(v.Requests.Errors) > 0 {
+			fmt.Fprintln(w)
 		}
 		for _, n := range v.Notes {
 			fmt.Fprintf(w, "\nNote: %s\n", n)
@@ -80,12 +86,25 @@ func faultRows(faults []chaos.FaultReport) []string {
 		}
 		return fmt.Sprintf("%.2fs", *s)
 	}
-	ms := func(f float64) string { return lasting(time.Duration(f * 1e6)) }
+	ms := func(l chaos.Latency, value float64) string {
+		if l.Answers == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.1fms", value)
+	}
 	for _, f := range faults {
 		rows = append(rows, row(f.Kind, dash(f.Node), fmt.Sprintf("%.1fs", f.At), fmt.Sprintf("%.2fs", f.Took), after(f.Agreed), count(f.Degraded),
-			after(f.First), after(f.Last), count(f.Failed), ms(f.Before.P50), ms(f.During.P50), ms(f.Before.P99), ms(f.During.P99)))
+			after(f.First), after(f.Last), count(f.Failed), ms(f.Before, f.Before.P50), ms(f.During, f.During.P50), ms(f.Before, f.Before.P99), ms(f.During, f.During.P99)))
 	}
 	return rows
+}
+
+// number returns the number of a promise, a dash where it has none.
+func number(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
 }
 
 // dash returns s, or a dash for nothing.

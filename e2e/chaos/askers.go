@@ -82,13 +82,18 @@ type grpcAsker struct {
 	node noriapb.NoriaClient
 }
 
-// ask implements asker.
-func (a *grpcAsker) ask(ctx context.Context, c Check) (Answer, error) {
-	r, err := a.node.Check(ctx, &noriapb.CheckRequest{
+// message returns c as gRPC has it.
+func message(c Check) *noriapb.CheckRequest {
+	return &noriapb.CheckRequest{
 		Key: c.Key, Limit: c.Limit, Cost: &c.Cost,
 		Durability: noriapb.Durability(noriapb.Durability_value["DURABILITY_"+strings.ToUpper(c.Durability)]),
 		OnLost:     noriapb.OnLost(noriapb.OnLost_value["ON_LOST_"+strings.ToUpper(c.OnLost)]),
-	})
+	}
+}
+
+// ask implements asker.
+func (a *grpcAsker) ask(ctx context.Context, c Check) (Answer, error) {
+	r, err := a.node.Check(ctx, message(c))
 	if err != nil {
 		return Answer{}, err
 	}

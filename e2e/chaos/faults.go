@@ -71,7 +71,9 @@ func (r *runner) who(ctx context.Context, s Step) (string, error) {
 		if !ok {
 			return "", errors.New("this fleet cannot tell who holds a key")
 		}
-		holders, err := l.Holders(ctx, []string{s.HolderOf}, "")
+		var key int
+		_, _ = fmt.Sscanf(s.HolderOf, "k%d", &key) // the plan was checked
+		holders, err := l.Holders(ctx, []Check{r.load.check(key)}, "")
 		if err != nil {
 			return "", fmt.Errorf("holder of %s: %w", s.HolderOf, err)
 		}
@@ -160,6 +162,10 @@ func (r *runner) start1(ctx context.Context, node string) error {
 	return nil
 }
 
+// drain is how long a node has been asked for nothing before it is stopped: so no request is on its way to a connection
+// that is about to be closed, which no server can help.
+const drain = 100 * time.Millisecond
+
 // end ends a node as how says, and notes that as a fault of the kind.
 func (r *runner) end(ctx context.Context, kind, how, node string) (fault int, err error) {
 	var hit []bool
@@ -167,7 +173,10 @@ func (r *runner) end(ctx context.Context, kind, how, node string) (fault int, er
 	if how == Kill {
 		hit, why = r.keysOf(ctx, node)
 	} else {
-		r.seats.shut(node) // whoever stops a node takes it out of the load balancer first
+		r.seats.shut(node) // whoever stops a node takes it out of the load balancer first, and gives that a moment
+		timer := time.NewTimer(time.Hour)
+		sleep(ctx, timer, drain)
+		timer.Stop()
 	}
 	fault = r.begin(kind, node)
 	r.set(fault, func(f *Fault) { f.Hit, f.Note = hit, why })
@@ -198,15 +207,15 @@ func (r *runner) keysOf(ctx context.Context, node string) (hit []bool, why strin
 	if !ok || r.plan.Keys > maxAsked {
 		return nil, "who held which key is not known: taken for the holder of all"
 	}
-	keys := make([]string, r.plan.Keys)
-	for i := range keys {
-		keys[i] = keyName(i)
+	checks := make([]Check, r.plan.Keys)
+	for i := range checks {
+		checks[i] = r.load.check(i)
 	}
-	holders, err := l.Holders(ctx, keys, node)
+	holders, err := l.Holders(ctx, checks, node)
 	if err != nil {
 		return nil, fmt.Sprintf("who held which key is not known, taken for the holder of all: %v", err)
 	}
-	hit = make([]bool, len(keys))
+	hit = make([]bool, len(checks))
 	for i, h := range holders {
 		hit[i] = h == node || h == ""
 	}

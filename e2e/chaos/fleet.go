@@ -42,8 +42,9 @@ type Cutter interface {
 // A Locator is a Fleet that can tell who holds which key. Without one, every kill is taken for one of every key's holder,
 // which the judge then finds less wrong.
 type Locator interface {
-	// Holders returns the holder of each key, "" where that is not known, as a node that is not avoid sees it.
-	Holders(ctx context.Context, keys []string, avoid string) ([]string, error)
+	// Holders returns the holder of each check's key, "" where that is not known, as a node that is not avoid sees it. The
+	// checks cost nothing.
+	Holders(ctx context.Context, checks []Check, avoid string) ([]string, error)
 }
 
 // A Settler is a Fleet that can tell whether the nodes agree on who they are and every partition has one holder. Without

@@ -7,40 +7,50 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/transport/noriapb"
 )
 
-// holdersAtOnce is how many keys a node tells the holders of in one answer.
-const holdersAtOnce = 100
+// holdersAtOnce is how many keys are asked about in one request.
+const holdersAtOnce = 500
 
-// Holders implements Locator.
-func (f *fleet) Holders(ctx context.Context, keys []string, avoid string) ([]string, error) {
+// Holders implements Locator. It asks the API for nothing of each key and sees who decides. Nodes also tell on their admin
+// ports who they think holds a key, but reckon the heir of each one, which takes long for thousands.
+func (f *fleet) Holders(ctx context.Context, checks []Check, avoid string) ([]string, error) {
 	nodes := f.alive(avoid)
 	if len(nodes) == 0 {
 		return nil, errors.New("no other node is up")
 	}
-	client := f.inquirer()
-	defer client.CloseIdleConnections()
+	asker, err := f.asker(caller{client: 0, node: nodes[0].name}) // over gRPC
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	var holders []string
-	for some := range slices.Chunk(keys, holdersAtOnce) {
-		var answer struct {
-			Keys []struct {
-				Holder string `json:"holder"`
-			} `json:"keys"`
+	for some := range slices.Chunk(checks, holdersAtOnce) {
+		request := &noriapb.CheckAllRequest{}
+		for _, c := range some {
+			request.Checks = append(request.Checks, message(c))
 		}
-		if err := get(ctx, client, nodes[0], "/ring?"+url.Values{"key": some}.Encode(), &answer); err != nil {
+		answer, err := asker.(*grpcAsker).node.CheckAll(ctx, request)
+		if err != nil {
 			return nil, err
 		}
-		if len(answer.Keys) != len(some) {
-			return nil, fmt.Errorf("%s tells of %d keys, want %d", nodes[0].name, len(answer.Keys), len(some))
+		for _, one := range answer.GetChecks() {
+			holder := ""
+			if one.GetSource() == noriapb.Source_SOURCE_HOLDER {
+				holder = one.GetNode()
+			}
+			holders = append(holders, holder)
 		}
-		for _, k := range answer.Keys {
-			holders = append(holders, k.Holder)
-		}
+	}
+	if len(holders) != len(checks) {
+		return nil, fmt.Errorf("%s decided on %d keys, want %d", nodes[0].name, len(holders), len(checks))
 	}
 	return holders, nil
 }

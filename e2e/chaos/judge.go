@@ -1,8 +1,10 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +60,7 @@ func Judge(h *History) Verdict {
 	}
 	v.Promises = append(v.Promises, j.limits()...)
 	v.Promises = append(v.Promises, j.answers(v.Faults)...)
+	slices.SortStableFunc(v.Promises, func(a, b Promise) int { return cmp.Compare(uint(a.Number-1), uint(b.Number-1)) }) // 0 comes last
 	for i := range v.Promises {
 		v.Kept = v.Kept && v.Promises[i].Kept
 	}
@@ -91,50 +94,74 @@ func newJudge(h *History) *judge {
 
 // A place is where a window has to lie.
 type place struct {
-	inside   oracle.Span // windows that begin and end in it
-	touching *oracle.Span
+	inside   oracle.Span  // it begins and ends in it
+	touching *oracle.Span // it shares a moment with it; nil for any
 }
 
-// limits returns the lines about limits: windows that touch no fault, and those that touch one, by what that is.
+// forever ends after any run.
+const forever = time.Duration(1 << 60)
+
+// limits returns the lines about limits: one of windows that touch no fault, one for each kind of faults of windows that
+// touch only such, and one of all windows.
 func (j *judge) limits() []Promise {
-	lines := []Promise{{Number: 1, Name: "steady", Bound: "B + r*t"}}
-	j.worst(&lines[0], j.calm())
-	for _, kind := range []struct {
-		number      int
-		name, bound string
-	}{
-		{2, "join, leave, rolling restart", "B + r*t"},
-		{3, "kill", "B + r*t, lost: sync 0, async what was admitted in delta, none B"},
-		{4, "pause, cut", "B + r*t + (B + r*detection), pause up to 1.5s r*pause"},
+	steady := Promise{Number: 1, Name: "steady: B + r*t"}
+	var calm []place
+	for _, gap := range j.gaps(func(Fault) bool { return true }) {
+		calm = append(calm, place{inside: gap})
+	}
+	j.worst(&steady, calm)
+	lines := []Promise{steady}
+	for _, kind := range []Promise{
+		{Number: 2, Name: "join, leave, rolling restart: B + r*t"},
+		{Number: 3, Name: "kill: B + r*t + lost"},
+		{Number: 4, Name: "pause, cut: B + r*t + (B + r*detection)"},
 	} {
-		var places []place
-		for _, f := range j.Faults {
-			if promiseOf(f.Kind) == kind.number {
-				span := spanOf(f)
-				places = append(places, place{oracle.Span{From: 0, To: 1 << 62}, &span})
-			}
+		if places := j.places(kind.Number); len(places) > 0 {
+			j.worst(&kind, places)
+			lines = append(lines, kind)
 		}
-		if len(places) > 0 {
-			line := Promise{Number: kind.number, Name: kind.name, Bound: kind.bound}
-			j.worst(&line, places)
-			lines = append(lines, line)
-		}
+	}
+	if len(j.Faults) > 0 {
+		all := Promise{Name: "all faults together"}
+		j.worst(&all, []place{{inside: oracle.Span{To: forever}}})
+		lines = append(lines, all)
 	}
 	return lines
 }
 
-// calm returns the times without any fault.
-func (j *judge) calm() []place {
-	var all []place
+// places returns where windows lie that touch faults of the promise and no others.
+func (j *judge) places(number int) []place {
+	gaps := j.gaps(func(f Fault) bool { return promiseOf(f.Kind) != number })
+	var places []place
+	for _, f := range j.Faults {
+		if promiseOf(f.Kind) != number {
+			continue
+		}
+		span := spanOf(f)
+		for _, gap := range gaps {
+			if gap.From <= span.To && gap.To >= span.From {
+				places = append(places, place{gap, &span})
+			}
+		}
+	}
+	return places
+}
+
+// gaps returns the times without those faults that which likes.
+func (j *judge) gaps(which func(Fault) bool) []oracle.Span {
+	var gaps []oracle.Span
 	from := time.Duration(0)
 	for _, f := range j.Faults {
+		if !which(f) {
+			continue
+		}
 		span := spanOf(f)
 		if span.From > from {
-			all = append(all, place{inside: oracle.Span{From: from, To: span.From - 1}})
+			gaps = append(gaps, oracle.Span{From: from, To: span.From - 1})
 		}
 		from = max(from, span.To+1)
 	}
-	return append(all, place{inside: oracle.Span{From: from, To: 1 << 62}})
+	return append(gaps, oracle.Span{From: from, To: forever})
 }
 
 // worst completes a line with the window of any key that lies in one of places and comes nearest to breaking its limit, or
@@ -167,7 +194,7 @@ func (j *judge) worst(line *Promise, places []place) {
 	if line.judged {
 		j.describe(line, most, broken)
 	} else {
-		line.Seen = "no request was admitted"
+		line.Bound, line.Seen = "-", "no request was admitted"
 	}
 }
 
@@ -201,7 +228,7 @@ func (j *judge) describe(line *Promise, over int64, broken int) {
 	line.Kept = over <= 0
 	line.Key = keyName(line.key)
 	line.Window = fmt.Sprintf("%s from %s on", brief(w.To-w.From), brief(w.From))
-	line.Bound = fmt.Sprintf("%d tokens: %s", w.Cost-over, line.Bound)
+	line.Bound = plural(int(w.Cost-over), "token")
 	line.Seen = fmt.Sprintf("%d of %s%s", w.Cost, l.Limit, options(l))
 	if broken > 0 {
 		line.Seen += fmt.Sprintf(", %d too many; %s", over, plural(broken, "key"))

@@ -85,7 +85,7 @@ func (l *load) work(ctx context.Context, client int, number uint64) []Record {
 			continue
 		}
 		limit := l.plan.Limits[l.limits[key]]
-		record := l.ask(ctx, client, name, key, limit, 1+r.Int64N(limit.Cost))
+		record := l.ask(ctx, client, name, key, 1+r.Int64N(limit.Cost))
 		l.seats.leave(client, node)
 		if ctx.Err() != nil {
 			return records // stopped: what was under way says nothing
@@ -116,10 +116,11 @@ func sleep(ctx context.Context, timer *time.Timer, d time.Duration) bool {
 }
 
 // ask asks a node and returns what became of it.
-func (l *load) ask(ctx context.Context, client int, node string, key int, limit Limit, cost int64) Record {
+func (l *load) ask(ctx context.Context, client int, node string, key int, cost int64) Record {
 	ctx, cancel := context.WithTimeout(ctx, l.plan.Timeout)
 	defer cancel()
-	c := Check{Key: keyName(key), Limit: limit.Limit, Cost: cost, Durability: limit.Durability, OnLost: limit.OnLost, Client: client}
+	c := l.check(key)
+	c.Cost, c.Client = cost, client
 	record := Record{Key: int32(key), Cost: int32(cost), Called: time.Since(l.base)}
 	answer, err := l.fleet.Check(ctx, node, c)
 	record.Returned = time.Since(l.base)
@@ -138,6 +139,12 @@ func (l *load) ask(ctx context.Context, client int, node string, key int, limit 
 		l.degrade.Add(1)
 	}
 	return record
+}
+
+// check returns a check of the key that costs nothing.
+func (l *load) check(key int) Check {
+	limit := l.plan.Limits[l.limits[key]]
+	return Check{Key: keyName(key), Limit: limit.Limit, Durability: limit.Durability, OnLost: limit.OnLost}
 }
 
 // maxKinds is how many kinds of errors are told apart.
