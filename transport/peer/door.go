@@ -24,7 +24,7 @@ func (d *door) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if d.in.Add(1) <= int64(d.t.cfg.MaxConns) {
-			return &guest{Conn: conn, leave: sync.OnceFunc(func() { d.in.Add(-1) })}, nil
+			return &guest{Conn: direct(conn), leave: sync.OnceFunc(func() { d.in.Add(-1) })}, nil
 		}
 		d.in.Add(-1)
 		d.t.count.refused.Add(1)

@@ -4,13 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/noriahq/noria/cluster"
 )
 
 // inFlight is how many batches may be unanswered. With one the peer has nothing to do while an answer is on its way;
-// with more the batches get smaller, and a batch costs much more than an ask in it.
+// with more the batches get smaller, and a batch costs much more than an ask in it: between processes as much as 30 of
+// them. So there is only one where the way is short.
 const inFlight = 2
+
+// near is the round trip below which a peer counts as near: then an ask would gain less by not waiting for the answer to
+// those before it than all lose by smaller batches.
+const near = 300 * time.Microsecond
 
 // flight holds the asks that were sent on a stream, or are about to be, and are not done.
 type flight struct {
@@ -22,6 +28,7 @@ type flight struct {
 type batch struct {
 	first   uint64 // number of the first ask
 	entries []entry
+	sent    instant
 	owed    int // entries that the peer has not answered; 0: the batch is free
 }
 
@@ -70,14 +77,14 @@ func (f *flight) free() *batch {
 }
 
 // send says that b, filled, goes out.
-func (f *flight) send(b *batch) {
-	b.owed = len(b.entries)
+func (f *flight) send(b *batch, now instant) {
+	b.sent, b.owed = now, len(b.entries)
 	f.next += uint64(len(b.entries))
 }
 
 // claim appends to asks those that n answers from number seq on are for, nil in place of an ask that is done already,
-// and says whether a batch is thereby free again.
-func (f *flight) claim(seq uint64, n int, asks []*cluster.Ask) (_ []*cluster.Ask, free bool, err error) {
+// and returns the batch that they are of, which is free again if it owes no more.
+func (f *flight) claim(seq uint64, n int, asks []*cluster.Ask) (_ []*cluster.Ask, of *batch, err error) {
 	for i := range f.batches {
 		b := &f.batches[i]
 		from := seq - b.first
@@ -87,15 +94,15 @@ func (f *flight) claim(seq uint64, n int, asks []*cluster.Ask) (_ []*cluster.Ask
 		for j := range b.entries[from : from+uint64(n)] {
 			e := &b.entries[int(from)+j]
 			if e.answered {
-				return asks, false, fmt.Errorf("number %d: %w", seq+uint64(j), errTwice)
+				return asks, nil, fmt.Errorf("number %d: %w", seq+uint64(j), errTwice)
 			}
 			asks = append(asks, e.ask)
 			e.ask, e.answered = nil, true
 			b.owed--
 		}
-		return asks, b.owed == 0, nil
+		return asks, b, nil
 	}
-	return asks, false, fmt.Errorf("numbers %d to %d: %w", seq, seq+uint64(n)-1, errNotAsked)
+	return asks, nil, fmt.Errorf("numbers %d to %d: %w", seq, seq+uint64(n)-1, errNotAsked)
 }
 
 // expire moves the asks whose deadline has come to dead and returns the earliest deadline of the others. Their batches

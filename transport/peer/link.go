@@ -45,6 +45,8 @@ type link struct {
 	wake chan struct{} // has a value when the queue may have asks and the writer did not look since
 	back chan struct{} // has a value when a lost peer is known to be alive
 
+	answered atomic.Int64 // asks in the batch that was answered last
+
 	flightMu sync.Mutex
 	flight   flight // guarded by flightMu
 

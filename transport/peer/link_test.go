@@ -447,7 +447,7 @@ func TestFullQueue(t *testing.T) {
 		f.ask(newAsk("k", time.Second))
 		f.host.freeze()
 		busy := 0
-		for range 10 + inFlight + 5 {
+		for range 10 + 1 + 5 { // b is near: one batch is under way
 			a := newAsk("k", time.Second)
 			f.peer.Ask(a)
 			synctest.Wait()

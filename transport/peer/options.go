@@ -88,7 +88,10 @@ func (d *dialer) connect(ctx context.Context, addr string) (net.Conn, error) {
 	d.mu.Lock()
 	d.err = err
 	d.mu.Unlock()
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	return direct(conn), nil
 }
 
 func (d *dialer) last() error {
