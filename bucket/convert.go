@@ -39,32 +39,48 @@ func (p *Plan) same(from *Plan, units int64) int64 {
 // under returns r's bucket as it is under the plan with that number.
 func (s *Store) under(now Instant, r *record, plan uint16) Bucket {
 	b := r.bucket
-	if r.plan != plan {
-		b.convert(now, s.plans.at(r.plan), s.plans.at(plan))
+	if have := r.plan(); have != plan {
+		b.convert(now, s.plans.at(have), s.plans.at(plan))
 	}
 	return b
 }
 
-// rewrite makes b, under the plan with that number, r's bucket. The caller holds a reference to the plan.
-func (s *Store) rewrite(r *record, plan uint16, b Bucket) {
-	if r.plan != plan {
+// rewrite makes b, under the plan with that number, r's bucket in partition part, and notes that unless it is to be silent.
+// A replica that converts its bucket at another time may owe more, so another limit counts as lowered. The caller holds a
+// reference to the plan.
+func (s *Store) rewrite(part int, r *record, plan uint16, b Bucket, silent bool) {
+	marks, have := uint16(0), r.plan()
+	if have == plan && r.bucket == b {
+		return
+	}
+	if have != plan {
 		s.plans.at(plan).refs.Add(1)
 		s.drained(r)
-		s.plans.release(r.plan)
-		r.plan = plan
+		s.plans.release(have)
+		r.bits = r.bits&^(maxPlans-1) | plan
+		marks = lowered
 	}
 	r.bucket = b
+	if !silent {
+		s.note(part, r, marks)
+	}
 }
 
-// add makes a record for key, which has none in sh and for which the caller has reserved room. The caller holds a reference
-// to the plan.
-func (s *Store) add(sh *shard, tag uint32, key string, plan uint16, b Bucket) {
+// add makes a record for key, which has none in partition part and for which the caller has reserved room. The caller
+// holds a reference to the plan. Other records of the shard may move.
+func (s *Store) add(part int, tag uint32, key string, plan uint16, b Bucket) *record {
 	s.plans.at(plan).refs.Add(1)
-	sh.add(tag, key, plan).bucket = b
+	sh := s.shard(part)
+	if sh.room(words(len(key))) {
+		s.relist(part >> s.width)
+	}
+	r := sh.add(tag, key, plan)
+	r.bucket = b
+	return r
 }
 
 // drained notes that what r owes is forgotten, or owed in other units from now on, so that a Hold of before gives back
 // less.
 func (s *Store) drained(r *record) {
-	s.reliefs.forget(r.tag, s.plans.at(r.plan), r.bucket.debt)
+	s.reliefs.forget(r.tag, s.plans.at(r.plan()), r.bucket.debt)
 }

@@ -25,7 +25,7 @@ func (s *Store) reserve(n int64) bool {
 	return true
 }
 
-func (s *Store) full() error {
+func (s *Store) noRoom() error {
 	return fmt.Errorf("%w: no room for a new key, MaxKeys is %d", ErrFull, s.maxKeys)
 }
 
@@ -43,7 +43,7 @@ func (s *Store) evict(now Instant) bool {
 	if r == nil || sh.isFrozen(r.tag>>(32-s.width)) {
 		return true // somebody else was quicker
 	}
-	plan := s.plans.at(r.plan)
+	plan := s.plans.at(r.plan())
 	units, _ := r.bucket.missing(now, plan)
 	s.forgotten.Add(plan.roundUp(units))
 	s.evicted.Add(1)
@@ -97,7 +97,7 @@ func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, 
 		}
 		seen++
 		r := sh.record(e.at)
-		if _, missing := r.bucket.missing(now, s.plans.at(r.plan)); missing < least {
+		if _, missing := r.bucket.missing(now, s.plans.at(r.plan())); missing < least {
 			fullest, least = r, missing
 		}
 	}
@@ -105,7 +105,7 @@ func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, 
 	case seen == 0:
 		return 0, 0
 	case least == 0:
-		return seen, s.compact(now, i)
+		return seen, s.compact(now, i, s.isFull)
 	case *best == nil || least < (*best).missing:
 		*best = &candidate{shard: i, tag: fullest.tag, key: cloned(fullest.key()), missing: least}
 	}

@@ -9,6 +9,7 @@ type work struct {
 	before Bucket  // under the item's limit
 	bucket Bucket
 	asked  bool // some item asks for tokens
+	loud   bool // some that does wants a replica of it
 }
 
 // try decides with all shards locked. It is not done if there is no room for the keys that it would add.
@@ -59,6 +60,7 @@ func (g *group) load() error {
 		}
 		w := &g.work[it.work]
 		w.asked = w.asked || it.Request.Cost > 0
+		w.loud = w.loud || it.Request.Cost > 0 && it.Request.Durability != Ephemeral
 	}
 	return nil
 }
@@ -80,13 +82,15 @@ func (g *group) read(i int) error {
 	it := &g.items[i]
 	w := work{item: i, record: g.s.shard(it.Partition).find(it.tag, it.Request.Key)}
 	if g.held == 0 {
-		if w.record == nil || !g.s.plans.at(w.record.plan).knows(it.Request) {
+		if w.record == nil || !g.s.plans.at(w.record.plan()).knows(it.Request) {
 			return errStranger
 		}
-		it.plan = w.record.plan
+		it.plan = w.record.plan()
 	}
 	if w.record != nil {
 		w.before = g.s.under(g.now, w.record, it.plan)
+	} else {
+		w.before = g.s.first(g.now, it.Partition, g.s.plans.at(it.plan), it.Request.ColdStart)
 	}
 	w.bucket = w.before
 	g.work = append(g.work, w)
@@ -124,63 +128,91 @@ func (g *group) recall(i int) bool {
 			return true
 		}
 	}
-	d, ok := g.s.ids.recall(g.now, it.Request)
+	d, ok := g.s.ids.recall(g.now, it.Partition, it.Request)
 	if ok {
 		it.Decision = d
 	}
 	return ok
 }
 
-// convert leaves the buckets that were asked for, and under another limit, as they are under the one asked for.
+// convert leaves the buckets that were asked for, and under another limit, as they are under the one asked for. Those
+// that begin empty are kept, where there is room, so that a Reset can fill them.
 func (g *group) convert() {
 	for i := range g.work {
-		if w := &g.work[i]; w.record != nil && w.asked {
-			g.s.rewrite(w.record, g.items[w.item].plan, w.before)
+		g.work[i].bucket = g.work[i].before
+	}
+	if !g.s.reserve(g.added()) {
+		for i := range g.work {
+			if w := &g.work[i]; w.record == nil {
+				w.bucket = Bucket{}
+			}
 		}
 	}
+	g.write()
 }
 
 // commit writes the copies back. It is not done if there is no room for new keys.
 func (g *group) commit() (done bool, err error) {
-	added := int64(0)
-	for i := range g.work {
-		if w := &g.work[i]; w.record == nil && w.bucket.debt != 0 {
-			added++
-		}
-	}
-	if !g.s.reserve(added) {
+	if added := g.added(); !g.s.reserve(added) {
 		if added > g.s.maxKeys {
-			return false, g.s.full()
+			return false, g.s.noRoom()
 		}
 		return false, nil
 	}
-	for i := range g.work { // before records move
-		if w := &g.work[i]; w.record != nil && w.asked {
-			g.s.rewrite(w.record, g.items[w.item].plan, w.bucket)
-		}
-	}
-	for i := range g.work {
-		if w := &g.work[i]; w.record == nil && w.bucket.debt != 0 {
-			it := &g.items[w.item]
-			g.s.add(g.s.shard(it.Partition), it.tag, it.Request.Key, it.plan, w.bucket)
-		}
-	}
+	g.write()
 	for i := range g.items {
 		g.note(&g.items[i])
 	}
 	return true, nil
 }
 
+// added returns how many keys write adds.
+func (g *group) added() int64 {
+	added := int64(0)
+	for i := range g.work {
+		if g.work[i].isNew() {
+			added++
+		}
+	}
+	return added
+}
+
+// isNew says whether w's key gets a record.
+func (w *work) isNew() bool { return w.record == nil && w.asked && w.bucket.debt != 0 }
+
+// write writes the copies that were asked for back.
+func (g *group) write() {
+	for i := range g.work { // before records move
+		w := &g.work[i]
+		if w.record == nil || !w.asked {
+			continue
+		}
+		it := &g.items[w.item]
+		g.s.rewrite(it.Partition, w.record, it.plan, w.bucket, !w.loud)
+	}
+	for i := range g.work {
+		w := &g.work[i]
+		if !w.isNew() {
+			continue
+		}
+		it := &g.items[w.item]
+		r := g.s.add(it.Partition, it.tag, it.Request.Key, it.plan, w.bucket)
+		if w.loud {
+			g.s.note(it.Partition, r, 0)
+		}
+	}
+}
+
 // note remembers that it was charged.
 func (g *group) note(it *Item) {
 	r := it.Request
-	g.s.ids.remember(g.now, r, &it.Decision)
+	g.s.ids.remember(g.now, it.Partition, r, &it.Decision)
 	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
 		g.s.top.add(r.Key, weight)
 	}
 	if g.hold && it.receipt.units > 0 {
 		g.holds = append(g.holds, Hold{
-			part: it.Partition, key: cloned(r.Key), id: cloned(r.ID),
+			part: it.Partition, key: cloned(r.Key), id: cloned(r.ID), silent: r.Durability == Ephemeral,
 			plan: g.s.plans.at(it.plan), receipt: it.receipt, then: g.s.reliefs.of(it.tag),
 		})
 	}

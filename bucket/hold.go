@@ -6,6 +6,7 @@ import "sync/atomic"
 type Hold struct {
 	part    int
 	key, id string
+	silent  bool // no replica knows of it
 	plan    *Plan
 	receipt Receipt
 	then    relief // of the key at the time
@@ -61,13 +62,16 @@ func (s *Store) refund(now Instant, h *Hold) {
 	if sh.isFrozen(s.number(h.part)) {
 		return
 	}
-	s.ids.forget(h.id, h.key)
+	s.ids.forget(h.part, h.id, h.key)
 	r := sh.find(tag, h.key)
-	if r == nil || s.plans.at(r.plan) != h.plan {
+	if r == nil || s.plans.at(r.plan()) != h.plan {
 		return
 	}
 	since := s.reliefs.of(tag).since(h.then, h.plan)
 	if units := r.bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
 		s.reliefs.give(tag, h.plan, units)
+		if !h.silent {
+			s.note(h.part, r, lowered)
+		}
 	}
 }

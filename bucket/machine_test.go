@@ -44,14 +44,16 @@ type machine struct {
 	keys    []string
 	stores  [2]*Store
 	holder  [machineParts]int
-	offsets [2]Instant               // of a store's clock
-	ids     [2]map[memoKey]plainMemo // that a store remembers: they do not move
+	offsets [2]Instant // of a store's clock
 	ref     *reference
 	now     Instant
+	read    Instant // what is full then is forgotten
 
 	holds    []machineHold
 	copies   []machineCopy
-	admitted map[string][]admission // since the last time the key was reset or had another limit
+	told     map[string]*plainBucket // what Changes last said of a key, since its holder took it
+	silent   map[string]bool         // changed since without a word, for a request said to
+	admitted map[string][]admission  // since the last time the key was reset or had another limit
 	limits   map[string]Limit
 	eras     map[string]int // counts these times
 }
@@ -82,6 +84,7 @@ func newMachine(t rapid.TB, seed maphash.Seed, keys []string) *machine {
 	m := &machine{
 		keys: keys, ref: ref, offsets: [2]Instant{0, Instant(5 * time.Hour)},
 		admitted: make(map[string][]admission), limits: make(map[string]Limit), eras: make(map[string]int),
+		told: make(map[string]*plainBucket), silent: make(map[string]bool),
 	}
 	for i := range m.stores {
 		s, err := NewStore(StoreConfig{Partitions: machineParts, IDAge: time.Minute, Epoch: time.Unix(0, -int64(m.offsets[i]))})
@@ -89,7 +92,9 @@ func newMachine(t rapid.TB, seed maphash.Seed, keys []string) *machine {
 			t.Fatal(err)
 		}
 		s.seed, s.width, s.shards = seed, 1, s.shards[:2] // two partitions share a shard
-		m.stores[i], m.ids[i] = s, make(map[memoKey]plainMemo)
+		s.changed = s.changed[:2]
+		s.Track(true)
+		m.stores[i] = s
 	}
 	for part := range machineParts {
 		m.stores[1].Freeze(part)
@@ -112,6 +117,8 @@ func (m *machine) request(t *rapid.T) *Request {
 	}
 	r.Cost = rapid.Int64Range(0, r.Limit.Burst).Draw(t, "cost")
 	r.ID = rapid.SampledFrom([]string{"", "", "", "id 1", "id 2"}).Draw(t, "id")
+	r.ColdStart = rapid.SampledFrom([]ColdStart{Full, Empty}).Draw(t, "cold start")
+	r.Durability = rapid.SampledFrom([]Durability{Async, Async, Async, Async, Sync, Ephemeral}).Draw(t, "durability")
 	return r
 }
 
@@ -145,7 +152,6 @@ func (m *machine) take(t *rapid.T, requests []*Request, hold bool) {
 		}
 		return
 	}
-	m.ref.ids = m.ids[store]
 	before := maps.Clone(m.ref.ids)
 	want, wantErr := m.ref.takeAll(now-m.offsets[store], requests)
 	if err := same(got, err, want, wantErr); err != nil {
@@ -153,6 +159,7 @@ func (m *machine) take(t *rapid.T, requests []*Request, hold bool) {
 	}
 	if err == nil {
 		m.note(now-m.offsets[store], before, store, requests, want, holds)
+		m.hush(requests)
 	}
 }
 
@@ -163,7 +170,7 @@ func find(s *Store, part int, key string) *record { return s.shard(part).find(s.
 func (m *machine) known(r *Request) bool {
 	s := m.stores[m.holder[partOf(r.Key)]]
 	rec := find(s, partOf(r.Key), r.Key)
-	return rec != nil && s.plans.at(rec.plan).limit == r.Limit
+	return rec != nil && s.plans.at(rec.plan()).limit == r.Limit
 }
 
 // note remembers what was admitted.
@@ -180,7 +187,7 @@ func (m *machine) note(now Instant, ids map[memoKey]plainMemo, store int, reques
 	mh := machineHold{store: store, holds: holds}
 	charged := make(map[memoKey]bool)
 	for i, r := range requests {
-		k := memoKey{r.ID, r.Key}
+		k := memoKey{partOf(r.Key), r.ID, r.Key}
 		if old, ok := ids[k]; r.Cost == 0 || r.ID != "" && (charged[k] || ok && now.Sub(old.at) <= m.ref.idAge) {
 			continue
 		}

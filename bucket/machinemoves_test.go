@@ -25,8 +25,9 @@ func (m *machine) refund(t *rapid.T) {
 		if m.holder[h.part] != mh.store {
 			continue
 		}
-		delete(m.ids[mh.store], memoKey{h.id, h.key})
+		delete(m.ref.ids, memoKey{h.part, h.id, h.key})
 		m.relieve(t, s, mh.store, h, mh.holds)
+		m.silent[h.key] = m.silent[h.key] || h.silent
 		n := mh.notes[i]
 		if n.era == m.eras[n.key] {
 			m.admitted[n.key][n.index].cost = 0
@@ -40,7 +41,7 @@ func (m *machine) relieve(t *rapid.T, s *Store, store int, h Hold, holds []Hold)
 	if r == nil || b == nil {
 		return
 	}
-	plan := s.plans.at(r.plan)
+	plan := s.plans.at(r.plan())
 	debt, _ := r.bucket.missing(m.at(store), plan)
 	before, units := b.debt(m.now, plan), int64(0)
 	for _, other := range holds {
@@ -68,10 +69,18 @@ func (m *machine) move(t *rapid.T) {
 	to := 1 - from
 	m.stores[from].Freeze(part)
 	states := m.export(t, part)
-	m.now += Instant(rapid.Int64Range(0, int64(time.Second)).Draw(t, "transit"))
+	transit := Instant(rapid.Int64Range(0, int64(time.Second)).Draw(t, "transit"))
+	m.moveIDs(t, part, to, transit)
+	m.moveCold(part, to, transit)
+	m.now += transit
 	m.stores[from].Drop(part)
 	m.holder[part] = to
-	m.stores[to].Hold(part)
+	if rapid.Bool().Draw(t, "hold first") {
+		m.stores[to].Hold(part)
+	} else {
+		defer m.stores[to].Hold(part)
+	}
+	m.untell(part)
 	for key := range m.ref.buckets {
 		if partOf(key) == part && !slices.ContainsFunc(states, func(s State) bool { return s.Key == key }) {
 			delete(m.ref.buckets, key)
@@ -98,7 +107,9 @@ func (m *machine) export(t *rapid.T, part int) []State {
 	}
 	got := make(map[string]int64)
 	for _, st := range states {
-		got[st.Key] = st.Debt
+		if st.Debt > 0 {
+			got[st.Key] = st.Debt
+		}
 	}
 	if !maps.Equal(got, want) {
 		t.Fatalf("Export(%d) = %v, want %v", part, got, want)
@@ -113,6 +124,10 @@ func (m *machine) arrive(t *rapid.T, part int, states []State, whole bool) {
 		t.Fatal(err)
 	}
 	for _, st := range states {
+		if st.Debt == 0 { // a full bucket in a cold partition
+			m.ref.buckets[st.Key] = m.ref.fresh(st.Limit)
+			continue
+		}
 		plan := m.ref.plans[st.Limit]
 		b := m.ref.under(m.now, st.Key, st.Limit)
 		if whole {

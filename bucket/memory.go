@@ -8,109 +8,141 @@ import (
 
 // A memory remembers the decisions on requests with an id, so that one that is sent again is charged once. Only what was
 // charged is remembered: a denied request may be sent again under its id and be allowed then. It is bounded in number and
-// age; the oldest goes first.
+// age; what came first goes first.
 type memory struct {
-	mu    sync.Mutex
-	most  int
-	age   time.Duration
-	of    map[memoKey]memo // guarded by mu
-	queue []memoKey        // a ring of the keys of of, oldest at head; guarded by mu
-	head  int              // guarded by mu
-	count int              // guarded by mu
+	mu   sync.Mutex
+	most int
+	age  time.Duration
+	of   map[memoKey]uint64 // the turn of each; guarded by mu, like what follows
+	last map[int]uint64     // the last turn of each partition that has one
+	ring []memo             // of those of the turns from head to tail, each at its turn modulo the length
+	head uint64
+	tail uint64
 }
 
-type memoKey struct{ id, key string }
+type memoKey struct {
+	part    int
+	id, key string
+}
 
+// A memo that was forgotten keeps its place, and the thread of its partition.
 type memo struct {
+	k        memoKey
 	decision Decision
 	at       Instant
-	place    int // in queue
+	before   uint64 // the partition's turn before this one; if that is not before it, or before head, there is none
+	gone     bool
 }
 
 func (m *memory) init(most int, age time.Duration) {
-	m.most, m.age, m.of = most, age, make(map[memoKey]memo)
+	m.most, m.age = most, age
+	m.of, m.last = make(map[memoKey]uint64), make(map[int]uint64)
 }
 
+// memo returns what came at a turn from head to tail.
+func (m *memory) memo(turn uint64) *memo { return &m.ring[turn%uint64(len(m.ring))] }
+
 // recall returns the decision that r was charged under, if it is remembered.
-func (m *memory) recall(now Instant, r *Request) (Decision, bool) {
+func (m *memory) recall(now Instant, part int, r *Request) (Decision, bool) {
 	if r.ID == "" {
 		return Decision{}, false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found, ok := m.of[memoKey{r.ID, r.Key}]
-	if !ok || now.Sub(found.at) > m.age {
+	turn, ok := m.of[memoKey{part, r.ID, r.Key}]
+	if !ok || now.Sub(m.memo(turn).at) > m.age {
 		return Decision{}, false
 	}
-	return found.decision, true
+	return m.memo(turn).decision, true
 }
 
 // remember notes that r was charged, if it asked for tokens, and answered by d.
-func (m *memory) remember(now Instant, r *Request, d *Decision) {
+func (m *memory) remember(now Instant, part int, r *Request, d *Decision) {
 	if r.ID == "" || r.Cost == 0 {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := memoKey{r.ID, r.Key}
-	if old, ok := m.of[k]; ok && now.Sub(old.at) <= m.age {
-		return
-	} else if ok {
-		m.queue[old.place] = memoKey{}
-		delete(m.of, k)
-	}
-	m.expire(now)
-	k = memoKey{cloned(r.ID), cloned(r.Key)}
-	m.of[k] = memo{decision: *d, at: now, place: m.push(k)}
+	m.put(now, now, memoKey{part, r.ID, r.Key}, d)
 }
 
-// expire drops what is too old, and the oldest if there is no room for one more.
+// put remembers d, which was made at, unless k is remembered already. The caller has locked m, as for all that follows.
+func (m *memory) put(now, at Instant, k memoKey, d *Decision) {
+	if turn, ok := m.of[k]; ok && now.Sub(m.memo(turn).at) <= m.age {
+		return
+	}
+	m.strike(k)
+	m.expire(now)
+	k.id, k.key = cloned(k.id), cloned(k.key)
+	m.push(memo{k: k, decision: *d, at: at})
+}
+
+// expire drops what is too old, and the first if there is no room for one more.
 func (m *memory) expire(now Instant) {
-	for m.count > 0 {
-		k := m.queue[m.head]
-		found, ok := m.of[k]
-		if ok && m.count < m.most && now.Sub(found.at) <= m.age {
+	for m.head < m.tail {
+		first := m.memo(m.head)
+		if !first.gone && int(m.tail-m.head) < m.most && now.Sub(first.at) <= m.age {
 			return
 		}
-		if ok {
-			delete(m.of, k)
+		if !first.gone {
+			delete(m.of, first.k)
 		}
-		m.queue[m.head] = memoKey{}
-		m.head = (m.head + 1) % len(m.queue)
-		m.count--
+		if m.last[first.k.part] == m.head {
+			delete(m.last, first.k.part)
+		}
+		*first = memo{}
+		m.head++
 	}
 }
 
-// push appends k to the ring, which grows up to most, and returns its place.
-func (m *memory) push(k memoKey) int {
-	if m.count == len(m.queue) {
-		grown := make([]memoKey, min(m.most, max(64, 2*len(m.queue))))
-		for i := range m.count {
-			grown[i] = m.queue[(m.head+i)%len(m.queue)]
-			if found, ok := m.of[grown[i]]; ok {
-				found.place = i
-				m.of[grown[i]] = found
-			}
+// push appends c to the ring, which grows up to most.
+func (m *memory) push(c memo) {
+	if int(m.tail-m.head) == len(m.ring) {
+		grown := make([]memo, min(m.most, max(64, 2*len(m.ring))))
+		for turn := m.head; turn < m.tail; turn++ {
+			grown[turn%uint64(len(grown))] = *m.memo(turn)
 		}
-		m.queue, m.head = grown, 0
+		m.ring = grown
 	}
-	place := (m.head + m.count) % len(m.queue)
-	m.queue[place] = k
-	m.count++
-	return place
+	before, ok := m.last[c.k.part]
+	if !ok {
+		before = m.tail
+	}
+	c.before = before
+	m.last[c.k.part], m.of[c.k] = m.tail, m.tail
+	*m.memo(m.tail) = c
+	m.tail++
 }
 
 // forget makes the id usable again for key.
-func (m *memory) forget(id, key string) {
+func (m *memory) forget(part int, id, key string) {
 	if id == "" {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := memoKey{id, key}
-	if found, ok := m.of[k]; ok {
-		m.queue[found.place] = memoKey{}
-		delete(m.of, k)
+	m.strike(memoKey{part, id, key})
+}
+
+// strike forgets k.
+func (m *memory) strike(k memoKey) {
+	turn, ok := m.of[k]
+	if !ok {
+		return
+	}
+	delete(m.of, k)
+	c := m.memo(turn)
+	*c = memo{k: memoKey{part: k.part}, before: c.before, gone: true}
+}
+
+// each calls do with what is remembered of a partition, the last first.
+func (m *memory) each(part int, do func(c *memo)) {
+	turn, ok := m.last[part]
+	for ok && turn >= m.head {
+		c := m.memo(turn)
+		if turn, ok = c.before, c.before < turn; !c.gone {
+			do(c)
+		}
 	}
 }
 

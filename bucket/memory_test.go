@@ -37,8 +37,8 @@ func TestMemoryIsAList(t *testing.T) {
 			"wait": func(t *rapid.T) { now += Instant(rapid.Int64Range(0, int64(age)).Draw(t, "ns")) },
 			"remember": func(t *rapid.T) {
 				r, d := request(t), Decision{Allowed: true, Remaining: int64(now)}
-				m.remember(now, r, &d)
-				k := memoKey{r.ID, r.Key}
+				m.remember(now, partOf(r.Key), r, &d)
+				k := memoKey{partOf(r.Key), r.ID, r.Key}
 				if find(k) == nil {
 					list = append(list, entry{k, d, now})
 				}
@@ -48,16 +48,16 @@ func TestMemoryIsAList(t *testing.T) {
 			},
 			"forget": func(t *rapid.T) {
 				r := request(t)
-				m.forget(r.ID, r.Key)
-				if e := find(memoKey{r.ID, r.Key}); e != nil {
+				m.forget(partOf(r.Key), r.ID, r.Key)
+				if e := find(memoKey{partOf(r.Key), r.ID, r.Key}); e != nil {
 					e.k = memoKey{}
 				}
 			},
 			"": func(t *rapid.T) {
 				for id := range 9 {
 					r := &Request{ID: fmt.Sprint(id), Key: "k", Cost: 1}
-					got, ok := m.recall(now, r)
-					e := find(memoKey{r.ID, r.Key})
+					got, ok := m.recall(now, partOf(r.Key), r)
+					e := find(memoKey{partOf(r.Key), r.ID, r.Key})
 					if ok && (e == nil || got != e.d) {
 						t.Fatalf("recall(%s) = %+v, want %+v", r.ID, got, e)
 					}
@@ -65,8 +65,8 @@ func TestMemoryIsAList(t *testing.T) {
 						t.Fatalf("recall(%s): nothing, want %+v", r.ID, *e)
 					}
 				}
-				if len(m.of) > most || len(m.queue) > most {
-					t.Fatalf("%d remembered in %d places, want at most %d", len(m.of), len(m.queue), most)
+				if len(m.of) > most || len(m.ring) > most || m.tail-m.head > most {
+					t.Fatalf("%d remembered in %d places, want at most %d", len(m.of), len(m.ring), most)
 				}
 			},
 		})

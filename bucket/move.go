@@ -15,10 +15,12 @@ type State struct {
 	Left time.Duration
 }
 
-// Hold makes s decide on partition part from now on, after Import if there was something to bring.
+// Hold makes s decide on partition part from now on, after Import if there was something to bring. All its buckets are
+// noted as changed then: whoever keeps the partition's replica next knows nothing of them.
 func (s *Store) Hold(part int) { s.setFrozen(part, false) }
 
-// Freeze makes s answer ErrMoved for partition part from now on. Its buckets stay, for Export, until Drop.
+// Freeze makes s answer ErrMoved for partition part from now on. Its buckets stay, for Export, until Drop; that they
+// changed is forgotten.
 func (s *Store) Freeze(part int) { s.setFrozen(part, true) }
 
 func (s *Store) setFrozen(part int, frozen bool) {
@@ -28,10 +30,13 @@ func (s *Store) setFrozen(part int, frozen bool) {
 	sh := s.shard(part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if bit := uint16(1) << s.number(part); frozen {
+	switch bit := uint16(1) << s.number(part); {
+	case frozen:
 		sh.frozen |= bit
-	} else {
+		s.unlist(part)
+	case sh.frozen&bit != 0:
 		sh.frozen &^= bit
+		s.noteAll(part)
 	}
 }
 
@@ -46,11 +51,14 @@ func (s *Store) Held(part int) bool {
 	return !sh.isFrozen(s.number(part))
 }
 
-// Drop forgets all buckets of partition part and returns how many there were. Their memory is free after a Sweep.
+// Drop forgets all buckets of partition part, its request ids, and that it is cold. It returns how many buckets there were.
+// Their memory is free after a Sweep.
 func (s *Store) Drop(part int) int {
 	if !s.has(part) {
 		return 0
 	}
+	s.ids.drop(part)
+	s.cold.set(part, 0, false)
 	sh := s.shard(part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -61,7 +69,7 @@ func (s *Store) Drop(part int) int {
 	return len(records)
 }
 
-// Export returns the buckets of partition part that are not full. Checks on other partitions go on meanwhile, but for
+// Export returns the buckets of partition part that are not full, or would begin empty without one (see SetCold). Checks on other partitions go on meanwhile, but for
 // its neighbours; those on this one wait.
 func (s *Store) Export(now Instant, part int) []State {
 	if !s.has(part) {
@@ -73,12 +81,41 @@ func (s *Store) Export(now Instant, part int) []State {
 	records := sh.of(s.number(part), s.width)
 	states := make([]State, 0, len(records))
 	for _, r := range records {
-		plan := s.plans.at(r.plan)
-		if debt, _ := r.bucket.missing(now, plan); debt > 0 {
-			states = append(states, State{Key: cloned(r.key()), Limit: plan.limit, Debt: debt, Left: plan.left(now, r.bucket)})
+		debt, _ := r.bucket.missing(now, s.plans.at(r.plan()))
+		if debt > 0 || s.isCold(now, part>>s.width, r) {
+			states = append(states, s.state(now, r, debt))
 		}
 	}
 	return states
+}
+
+// State returns the bucket of key in partition part, and whether it has one that is not full. The partition may be frozen.
+func (s *Store) State(now Instant, part int, key string) (State, bool) {
+	if !s.has(part) {
+		return State{}, false
+	}
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := sh.find(s.tag(part, key), key)
+	if r == nil {
+		return State{}, false
+	}
+	debt, _ := r.bucket.missing(now, s.plans.at(r.plan()))
+	if debt == 0 {
+		return State{}, false
+	}
+	return s.state(now, r, debt), true
+}
+
+// state returns r, which misses debt.
+func (s *Store) state(now Instant, r *record, debt int64) State {
+	plan := s.plans.at(r.plan())
+	st := State{Key: cloned(r.key()), Limit: plan.limit, Debt: debt}
+	if debt > 0 {
+		st.Left = plan.left(now, r.bucket)
+	}
+	return st
 }
 
 // left returns the time until the window of b ends, 0 without windows.
@@ -93,19 +130,32 @@ func (p *Plan) left(now Instant, b Bucket) time.Duration {
 // limit of its state. It returns the first error: one that wraps ErrKey or ErrLimit for a state that breaks a rule, ErrFull,
 // or ErrMoved if there is no such partition; the others are imported all the same. The partition may be frozen.
 func (s *Store) Import(now Instant, part int, states []State) error {
+	return s.importAll(now, part, states, s.merge)
+}
+
+// Replace is Import, but that a key owes what its state says also if it owed more. It is for Changes that say so, in the
+// order in which they were made.
+func (s *Store) Replace(now Instant, part int, states []State) error {
+	return s.importAll(now, part, states, s.replace)
+}
+
+// An importer puts a state, whose plan has that number, into a partition, and says whether there was room.
+type importer func(now Instant, part int, plan uint16, st *State) bool
+
+func (s *Store) importAll(now Instant, part int, states []State, do importer) error {
 	if !s.has(part) {
 		return ErrMoved
 	}
 	var first error
 	for i := range states {
-		if err := s.importOne(now, part, &states[i]); err != nil && first == nil {
+		if err := s.importOne(now, part, &states[i], do); err != nil && first == nil {
 			first = err
 		}
 	}
 	return first
 }
 
-func (s *Store) importOne(now Instant, part int, st *State) error {
+func (s *Store) importOne(now Instant, part int, st *State, do importer) error {
 	if err := CheckKey(st.Key); err != nil {
 		return err
 	}
@@ -114,15 +164,15 @@ func (s *Store) importOne(now Instant, part int, st *State) error {
 		return err
 	}
 	defer s.plans.release(plan)
-	for !s.merge(now, part, plan, st) {
+	for !do(now, part, plan, st) {
 		if !s.evict(now) {
-			return s.full()
+			return s.noRoom()
 		}
 	}
 	return nil
 }
 
-// merge merges st into the bucket of its key, and says whether there was room.
+// merge merges st into the bucket of its key.
 func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	tag := s.tag(part, st.Key)
 	sh := s.shard(part)
@@ -132,16 +182,37 @@ func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	b := plan.arrived(now, st)
 	if r := sh.find(tag, st.Key); r != nil {
 		b.Merge(plan, s.under(now, r, number))
-		s.rewrite(r, number, b)
+		s.rewrite(part, r, number, b, false)
 		return true
 	}
-	if b.debt == 0 {
+	return s.bring(part, tag, number, st.Key, b)
+}
+
+// replace makes st the bucket of its key.
+func (s *Store) replace(now Instant, part int, number uint16, st *State) bool {
+	tag := s.tag(part, st.Key)
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	b := s.plans.at(number).arrived(now, st)
+	if r := sh.find(tag, st.Key); r != nil {
+		s.drained(r)
+		s.rewrite(part, r, number, b, true)
+		s.note(part, r, lowered)
+		return true
+	}
+	return s.bring(part, tag, number, st.Key, b)
+}
+
+// bring makes b the bucket of a key that has none, and says whether there was room.
+func (s *Store) bring(part int, tag uint32, number uint16, key string, b Bucket) bool {
+	if b.debt == 0 && !s.cold.has(part) {
 		return true
 	}
 	if !s.reserve(1) {
 		return false
 	}
-	s.add(sh, tag, st.Key, number, b)
+	s.note(part, s.add(part, tag, key, number, b), 0)
 	return true
 }
 

@@ -11,7 +11,8 @@ import (
 // nanosecond.
 type reference struct {
 	buckets map[string]*plainBucket
-	ids     map[memoKey]plainMemo // of the store that decides
+	ids     map[memoKey]plainMemo
+	cold    map[int]Instant // since when partitions are
 	idAge   time.Duration
 	plans   map[Limit]*Plan
 }
@@ -31,6 +32,7 @@ type plainMemo struct {
 func newReference(limits []Limit, idAge time.Duration) (*reference, error) {
 	r := &reference{
 		buckets: make(map[string]*plainBucket), idAge: idAge, plans: make(map[Limit]*Plan),
+		ids: make(map[memoKey]plainMemo), cold: make(map[int]Instant),
 	}
 	for _, l := range limits {
 		p, err := NewPlan(l, time.Unix(0, 0))
@@ -135,14 +137,54 @@ func (r *reference) under(now Instant, key string, l Limit) *plainBucket {
 	return b
 }
 
+// begin returns the bucket that q asks.
+func (r *reference) begin(now Instant, q *Request) *plainBucket {
+	since, cold := r.cold[partOf(q.Key)]
+	if r.buckets[q.Key] != nil || !cold || q.ColdStart != Empty {
+		return r.under(now, q.Key, q.Limit)
+	}
+	b := r.fresh(q.Limit)
+	if q.Limit.Window == None {
+		b.ideal.full, b.ideal.last = new(big.Int).Add(b.ideal.gain(int64(since)), b.ideal.units(q.Limit.Burst)), int64(since)
+		if b.debt(now, r.plans[q.Limit]) == 0 {
+			return r.fresh(q.Limit)
+		}
+	} else if start, end := b.win.opens(wallAt(now)); !wallAt(since).Before(start) {
+		b.win.start, b.win.end, b.win.taken = start, end, q.Limit.Burst
+	}
+	return b
+}
+
+// charge takes q's cost whether it is there or not.
+func (r *reference) charge(now Instant, q *Request) {
+	if q.Cost == 0 {
+		return
+	}
+	b := r.begin(now, q)
+	if q.Limit.Window != None {
+		if start, end := b.win.opens(wallAt(now)); b.win.taken == 0 || b.win.start.Before(start) {
+			b.win.start, b.win.end, b.win.taken = start, end, 0
+		}
+		b.win.taken += q.Cost
+	} else {
+		at := max(int64(now), b.ideal.last)
+		b.ideal.full = new(big.Int).Add(maxBig(b.ideal.full, b.ideal.gain(at)), b.ideal.units(q.Cost))
+		b.ideal.last = at
+	}
+	r.buckets[q.Key] = b
+}
+
 // takeAll decides on requests together.
 func (r *reference) takeAll(now Instant, requests []*Request) ([]Decision, error) {
-	work, asked := make(map[string]*plainBucket), make(map[string]bool)
+	work, asked, begun := make(map[string]*plainBucket), make(map[string]bool), make(map[string]*plainBucket)
 	for _, q := range requests {
 		if b := work[q.Key]; b != nil && b.limit != q.Limit {
 			return nil, ErrConflict
 		}
-		work[q.Key] = r.under(now, q.Key, q.Limit)
+		if work[q.Key] == nil {
+			work[q.Key] = r.begin(now, q)
+			begun[q.Key] = work[q.Key].clone()
+		}
 		asked[q.Key] = asked[q.Key] || q.Cost > 0
 	}
 	decisions, all := make([]Decision, len(requests)), true
@@ -159,8 +201,8 @@ func (r *reference) takeAll(now Instant, requests []*Request) ([]Decision, error
 		case !asked[key]:
 		case all:
 			r.buckets[key] = b
-		case r.buckets[key] != nil:
-			r.buckets[key] = r.under(now, key, b.limit)
+		case r.buckets[key] != nil || begun[key].debt(now, r.plans[b.limit]) > 0:
+			r.buckets[key] = begun[key]
 		}
 	}
 	if all {
@@ -178,13 +220,13 @@ func (r *reference) recall(now Instant, before []*Request, decisions []Decision,
 			return decisions[i], true
 		}
 	}
-	m, ok := r.ids[memoKey{q.ID, q.Key}]
+	m, ok := r.ids[memoKey{partOf(q.Key), q.ID, q.Key}]
 	return m.decision, ok && now.Sub(m.at) <= r.idAge
 }
 
 func (r *reference) remember(now Instant, requests []*Request, decisions []Decision) {
 	for i, q := range requests {
-		k := memoKey{q.ID, q.Key}
+		k := memoKey{partOf(q.Key), q.ID, q.Key}
 		if m, ok := r.ids[k]; q.ID != "" && q.Cost > 0 && (!ok || now.Sub(m.at) > r.idAge) {
 			r.ids[k] = plainMemo{decisions[i], now}
 		}

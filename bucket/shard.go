@@ -35,9 +35,15 @@ type entry struct {
 type record struct {
 	bucket Bucket
 	tag    uint32 // 0 if it is dead
-	plan   uint16 // its number in Store.plans
+	bits   uint16 // the number of its plan in Store.plans, and marks
 	length uint16 // of the key
 }
+
+// The marks of a record.
+const (
+	changed uint16 = maxPlans      // its place is in Store.changed
+	lowered uint16 = maxPlans << 1 // since it was marked as changed it came to owe less other than by refill
+)
 
 const (
 	wordSize   = 8 // bytes
@@ -49,6 +55,14 @@ func words(length int) int { return recordSize + (length+wordSize-1)/wordSize }
 
 // record returns the record at a place of the log. It is good until the log grows or the shard is unlocked.
 func (sh *shard) record(at uint32) *record { return (*record)(unsafe.Pointer(&sh.log[at])) }
+
+// place returns where in the log r is.
+func (sh *shard) place(r *record) uint32 {
+	return uint32((uintptr(unsafe.Pointer(r)) - uintptr(unsafe.Pointer(&sh.log[0]))) / wordSize)
+}
+
+// plan returns the number of r's plan in Store.plans.
+func (r *record) plan() uint16 { return r.bits & (maxPlans - 1) }
 
 // key returns r's key as a view into the log, which is good as long as r is.
 func (r *record) key() string {
@@ -81,16 +95,14 @@ func (sh *shard) find(tag uint32, key string) *record {
 // it.
 func (sh *shard) add(tag uint32, key string, plan uint16) *record {
 	size := words(len(key))
-	if len(sh.log)+size > cap(sh.log) {
-		sh.grow(size)
-	}
+	sh.room(size)
 	if (int(sh.used)+1)*2 > len(sh.index) {
 		sh.reindex(int(sh.used) + 1)
 	}
 	at := uint32(len(sh.log))
 	sh.log = sh.log[:len(sh.log)+size]
 	r := sh.record(at)
-	*r = record{tag: tag, plan: plan, length: uint16(len(key))}
+	*r = record{tag: tag, bits: plan, length: uint16(len(key))}
 	copy(unsafe.Slice(unsafe.StringData(r.key()), len(key)), key)
 	sh.point(tag, at)
 	sh.used++
@@ -128,15 +140,19 @@ func (sh *shard) live() int {
 	return live
 }
 
-// grow makes room for size more words in the log: by leaving out dead records if they are a third of it, or else by making
-// it longer.
-func (sh *shard) grow(size int) {
+// room makes room for size more words in the log: by leaving out dead records if they are a third of it, or else by making
+// it longer. It says whether records have other places now.
+func (sh *shard) room(size int) (moved bool) {
+	if len(sh.log)+size <= cap(sh.log) {
+		return false
+	}
 	live := sh.live()
 	if live <= len(sh.log)/3*2 {
 		sh.rebuild(live+live/4+size, func(*record) bool { return true })
-		return
+		return true
 	}
 	sh.log = slices.Grow(sh.log, size)
+	return false
 }
 
 // rebuild makes the log anew, with room for at least size words, of those records that keep says to keep, and an index

@@ -47,7 +47,7 @@ func (s *Store) intact() error {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
 		keys += int(sh.used)
-		sh.each(func(r *record) { refs[r.plan]++ })
+		sh.each(func(r *record) { refs[r.plan()]++ })
 	}
 	if got := int(s.keys.Load()); got != keys || got > int(s.maxKeys) {
 		return fmt.Errorf("%d keys in shards, %d counted, %d are the most", keys, got, s.maxKeys)
@@ -113,7 +113,7 @@ func TestShardIsAMap(t *testing.T) {
 				of := make(map[uint32]int)
 				for n, plan := range want {
 					r := sh.find(tag(n), n.key)
-					if r == nil || r.plan != plan || r.bucket.debt != int64(plan)+1 {
+					if r == nil || r.plan() != plan || r.bucket.debt != int64(plan)+1 {
 						t.Fatalf("find(%v) = %+v, want plan %d", n, r, plan)
 					}
 					of[n.part]++

@@ -37,7 +37,12 @@ type Store struct {
 	parts  int
 	width  int // of the number that a partition has in its shard, in bits
 	shards []shard
-	seen   []Instant // of each shard, when a full bucket was last dropped; guarded by the shard's mu
+	tracks atomic.Bool // whether changes are noted
+	seen   []Instant   // of each shard, when a full bucket was last dropped; guarded by the shard's mu
+
+	changed []places // of each shard, its records that are marked as changed; guarded by the shard's mu
+	turn    turn     // where the last call of Changes stopped
+	cold    coldMarks
 
 	plans   plans
 	ids     memory
@@ -88,6 +93,8 @@ func NewStore(c StoreConfig) (*Store, error) {
 	s.width = min(maxWidth, bits.Len(uint(c.Partitions-1)/manyShards))
 	s.shards = make([]shard, (c.Partitions-1)>>s.width+1)
 	s.seen = make([]Instant, len(s.shards))
+	s.changed = make([]places, len(s.shards))
+	s.cold.init()
 	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
 	s.top.init()
@@ -109,8 +116,11 @@ func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) 
 	sh := s.shard(part)
 	sh.mu.Lock()
 	if rec := sh.find(tag, r.Key); rec != nil && !sh.isFrozen(number) {
-		if plan := s.plans.at(rec.plan); plan.knows(r) {
+		if plan := s.plans.at(rec.plan()); plan.knows(r) {
 			rec.bucket.take(now, plan, r.Cost, &d)
+			if s.tracks.Load() && rec.bits&changed == 0 && d.Allowed && r.Cost > 0 && r.Durability != Ephemeral {
+				s.list(part>>s.width, rec)
+			}
 			weight := sh.sample()
 			sh.mu.Unlock()
 			if weight != 0 {
@@ -170,8 +180,9 @@ func (r *Request) check() error {
 	return nil
 }
 
-// Reset forgets the bucket of key in partition part: it is full again. It returns ErrMoved if the partition is not held
-// here.
+// Reset makes the bucket of key in partition part full again. It returns ErrMoved if the partition is not held here.
+//
+// A key that begins empty (see SetCold) has a bucket to be filled as soon as tokens were asked for.
 func (s *Store) Reset(part int, key string) error {
 	if !s.has(part) {
 		return ErrMoved
@@ -182,7 +193,14 @@ func (s *Store) Reset(part int, key string) error {
 	if sh.isFrozen(s.number(part)) {
 		return ErrMoved
 	}
-	if r := sh.find(s.tag(part, key), key); r != nil {
+	r := sh.find(s.tag(part, key), key)
+	switch {
+	case r == nil:
+	case s.tracks.Load() || s.cold.has(part): // it is needed yet, to tell that it is full
+		s.drained(r)
+		r.bucket = Bucket{}
+		s.note(part, r, lowered)
+	default:
 		s.drop(sh, r)
 	}
 	return nil
@@ -191,7 +209,7 @@ func (s *Store) Reset(part int, key string) error {
 // drop forgets r's bucket in sh, which the caller has locked.
 func (s *Store) drop(sh *shard, r *record) {
 	s.drained(r)
-	s.plans.release(r.plan)
+	s.plans.release(r.plan())
 	sh.remove(r)
 	s.keys.Add(-1)
 }

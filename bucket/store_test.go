@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"hash/maphash"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,19 +41,27 @@ func TestStoreIsTheReference(t *testing.T) {
 				if err := m.stores[m.holder[partOf(key)]].Reset(partOf(key), key); err != nil {
 					t.Fatal(err)
 				}
-				delete(m.ref.buckets, key)
+				if b := m.ref.buckets[key]; b != nil {
+					m.ref.buckets[key] = m.ref.fresh(b.limit)
+				}
 				m.forget(key)
 			},
 			"sweep": func(t *rapid.T) {
 				for i, s := range m.stores {
 					s.Sweep(m.at(i), rapid.IntRange(1, machineParts).Draw(t, "partitions"))
 				}
+				m.read = max(m.read, m.now)
 				m.dropSwept()
 			},
-			"move": m.move,
+			"charge":       m.charge,
+			"changes":      m.changes,
+			"lose":         m.lose,
+			"freeze, hold": m.waver,
+			"move":         m.move,
 			"copy": func(t *rapid.T) {
 				part := rapid.IntRange(0, machineParts-1).Draw(t, "part")
-				m.copies = append(m.copies, machineCopy{part, m.export(t, part)})
+				states := slices.DeleteFunc(m.export(t, part), func(s State) bool { return s.Debt == 0 })
+				m.copies = append(m.copies, machineCopy{part, states})
 			},
 			"merge": func(t *rapid.T) {
 				if len(m.copies) > 0 {

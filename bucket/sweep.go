@@ -21,7 +21,7 @@ func (s *Store) sweep(now Instant, i int) (dropped int) {
 	defer sh.mu.Unlock()
 	full, live := 0, 0
 	sh.each(func(r *record) {
-		if r.bucket.Full(now, s.plans.at(r.plan)) {
+		if s.isSpare(now, i, r) {
 			full++
 		} else {
 			live += words(int(r.length))
@@ -31,20 +31,32 @@ func (s *Store) sweep(now Instant, i int) (dropped int) {
 	if !idle && (cap(sh.log)-live)*4 <= cap(sh.log) {
 		return 0
 	}
-	return s.compact(now, i)
+	return s.compact(now, i, s.isSpare)
 }
 
-// compact makes shard i anew without its full buckets, and returns how many there were. The caller has locked it. A key
-// without a bucket is full from then on, but not at an older reading of the clock.
-func (s *Store) compact(now Instant, i int) (dropped int) {
+// isFull says whether r, of shard i, is full.
+func (s *Store) isFull(now Instant, _ int, r *record) bool {
+	return r.bucket.Full(now, s.plans.at(r.plan()))
+}
+
+// isSpare says whether r, of shard i, is full and need not tell anybody so: neither a replica that knows it emptier, nor a
+// request for which the key would begin empty.
+func (s *Store) isSpare(now Instant, i int, r *record) bool {
+	return s.isFull(now, i, r) && r.bits&lowered == 0 && !s.isCold(now, i, r)
+}
+
+// compact makes shard i anew without those of its full buckets for which spare is true, and returns how many there were.
+// The caller has locked it. A key without a bucket is full from then on, but not at an older reading of the clock.
+func (s *Store) compact(now Instant, i int, spare func(now Instant, i int, r *record) bool) (dropped int) {
 	s.shards[i].rebuild(0, func(r *record) bool {
-		if !r.bucket.Full(now, s.plans.at(r.plan)) {
+		if !spare(now, i, r) {
 			return true
 		}
-		s.plans.release(r.plan)
+		s.plans.release(r.plan())
 		dropped++
 		return false
 	})
+	s.relist(i)
 	if dropped > 0 {
 		s.seen[i] = max(s.seen[i], now)
 		s.keys.Add(-int64(dropped))

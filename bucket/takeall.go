@@ -97,7 +97,7 @@ func (g *group) run(now Instant, items []Item) error {
 			return err
 		}
 		if !g.s.evict(g.now) {
-			return g.s.full()
+			return g.s.noRoom()
 		}
 	}
 }

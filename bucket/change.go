@@ -1,0 +1,194 @@
+package bucket
+
+import (
+	"slices"
+	"sync"
+)
+
+// A Change is a bucket that changed, for the replica of its partition.
+type Change struct {
+	Partition int
+	State
+
+	// Replaces says that the bucket was refunded to, reset, replaced or put under another limit since its last Change, so
+	// that it may owe less than its replica. The replica takes it by Replace if no later Change of the bucket can have come before this one, and else
+	// by Import, as all others: then it owes too much rather than too little. A full bucket is a Change only if it replaces.
+	Replaces bool
+}
+
+// places are those of records in a shard's log, in the order in which they were listed. Each record that is marked as
+// changed is there once, and else only dead ones are, so there are no more than records in the log.
+type places []uint32
+
+// A turn says where the last call of Changes stopped.
+type turn struct {
+	mu    sync.Mutex
+	shard int // guarded by mu, like what follows
+	left  int // places that were listed when Changes came to it, and are yet to be looked at; 0 if it has not begun
+}
+
+// Track says whether changes are noted, for Changes. They are not by default. What changed while they were not is not
+// noted; TouchAll does that.
+func (s *Store) Track(on bool) {
+	s.turn.mu.Lock()
+	defer s.turn.mu.Unlock()
+	s.tracks.Store(on)
+	if on {
+		return
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		sh.each(func(r *record) { r.bits = r.plan() })
+		s.changed[i] = nil
+		sh.mu.Unlock()
+	}
+}
+
+// Changes appends up to most buckets that changed to to, as they are now, and forgets that they did. A bucket that changed
+// a thousand times since is one Change. It begins where the last call stopped, and all that was noted in one shard comes
+// before what is noted there meanwhile, so no bucket waits for ever. If there are less than most, all that was noted before
+// the call is told.
+//
+// Every change is noted, in partitions that are held, but what a request takes or gives back whose Durability is
+// Ephemeral. What refill alone has paid back need not be told, and an evicted bucket is not missed.
+func (s *Store) Changes(now Instant, most int, to []Change) []Change {
+	t := &s.turn
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !s.tracks.Load() {
+		return to
+	}
+	for range len(s.shards) + 1 { // it may begin in the midst of one
+		if most <= 0 {
+			break
+		}
+		before := len(to)
+		to = s.changesOf(now, t, most, to)
+		most -= len(to) - before
+		if t.left == 0 {
+			t.shard = (t.shard + 1) % len(s.shards)
+		}
+	}
+	return to
+}
+
+// changesOf is Changes for the shard whose turn it is.
+func (s *Store) changesOf(now Instant, t *turn, most int, to []Change) []Change {
+	sh := &s.shards[t.shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	listed := s.changed[t.shard]
+	if t.left == 0 {
+		t.left = len(listed)
+	}
+	t.left = min(t.left, len(listed)) // it may have been listed anew
+	seen, before := 0, len(to)
+	for ; seen < t.left && len(to)-before < most; seen++ {
+		r := sh.record(listed[seen])
+		replaces := r.bits&lowered != 0
+		r.bits = r.plan()
+		if r.tag == 0 {
+			continue
+		}
+		if debt, _ := r.bucket.missing(now, s.plans.at(r.plan())); debt > 0 || replaces {
+			to = append(to, Change{s.part(t.shard, r), s.state(now, r, debt), replaces})
+		}
+	}
+	t.left -= seen
+	s.changed[t.shard] = slices.Delete(listed, 0, seen)
+	return to
+}
+
+// Touch notes the bucket of key in partition part as changed once more, because the message with its Change, which
+// replaced or not, was lost. Without such a bucket it does nothing: then it is full, or was evicted.
+func (s *Store) Touch(part int, key string, replaces bool) {
+	if !s.has(part) {
+		return
+	}
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if r := sh.find(s.tag(part, key), key); r != nil {
+		s.note(part, r, mark(replaces))
+	}
+}
+
+func mark(replaces bool) uint16 {
+	if replaces {
+		return lowered
+	}
+	return 0
+}
+
+// TouchAll notes all buckets of partition part as changed, for one who is to keep its replica from now on.
+func (s *Store) TouchAll(part int) {
+	if !s.has(part) {
+		return
+	}
+	sh := s.shard(part)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.noteAll(part)
+}
+
+// noteAll is TouchAll with the shard locked.
+func (s *Store) noteAll(part int) {
+	if !s.tracks.Load() {
+		return
+	}
+	for _, r := range s.shard(part).of(s.number(part), s.width) {
+		s.note(part, r, 0)
+	}
+}
+
+// note notes that r's bucket in partition part changed, and marks it so. Nothing is noted of partitions that others decide
+// on. The caller has locked the shard, as for all that follows.
+func (s *Store) note(part int, r *record, marks uint16) {
+	if !s.tracks.Load() || s.shard(part).isFrozen(s.number(part)) {
+		return
+	}
+	r.bits |= marks
+	if r.bits&changed == 0 {
+		s.list(part>>s.width, r)
+	}
+}
+
+// list marks r, of shard i, as changed.
+func (s *Store) list(i int, r *record) {
+	r.bits |= changed
+	s.changed[i] = append(s.changed[i], s.shards[i].place(r))
+}
+
+// relist lists the records of shard i that are marked as changed, after they moved.
+func (s *Store) relist(i int) {
+	sh := &s.shards[i]
+	if s.changed[i] == nil {
+		return
+	}
+	listed := s.changed[i][:0] // not all of those that were listed are kept, and no others are marked
+	sh.each(func(r *record) {
+		if r.bits&changed != 0 {
+			listed = append(listed, sh.place(r))
+		}
+	})
+	if s.changed[i] = listed; len(listed) == 0 {
+		s.changed[i] = nil
+	}
+}
+
+// unlist forgets that records of partition part changed.
+func (s *Store) unlist(part int) {
+	sh, number := s.shard(part), s.number(part)
+	s.changed[part>>s.width] = slices.DeleteFunc(s.changed[part>>s.width], func(at uint32) bool {
+		r := sh.record(at)
+		if r.tag != 0 && r.tag>>(32-s.width) != number {
+			return false
+		}
+		r.bits = r.plan()
+		return true
+	})
+}
+
+// part returns the partition of r, which is in shard i.
+func (s *Store) part(i int, r *record) int { return i<<s.width | int(r.tag>>(32-s.width)) }
