@@ -74,7 +74,7 @@ func TestStoreConcurrently(t *testing.T) {
 	}
 	request := func() *Request {
 		r := &Request{Key: fmt.Sprint("key ", rand.IntN(1000)), Limit: limits[rand.IntN(len(limits))]}
-		r.Cost = rand.Int64N(r.Limit.Burst + 1)
+		r.Cost, r.ColdStart = rand.Int64N(r.Limit.Burst+1), ColdStart(rand.IntN(2))
 		if rand.IntN(4) == 0 {
 			r.ID = fmt.Sprint("id ", rand.IntN(100))
 		}
@@ -100,14 +100,25 @@ func TestStoreConcurrently(t *testing.T) {
 		},
 		func() { r := request(); fine(s.Reset(part(r), r.Key)) },
 		func() { s.Sweep(clock(), 3) },
+		func() { r := request(); fine(s.Charge(clock(), part(r), r)) },
 		func() {
 			p := rand.IntN(8)
 			s.Freeze(p)
-			states := s.Export(clock(), p)
+			states, ids := s.Export(clock(), p), s.ExportIDs(clock(), p)
 			s.Drop(p)
+			s.SetCold(p, clock(), rand.IntN(2) == 0)
 			fine(s.Import(clock(), p, states))
+			fine(s.ImportIDs(clock(), p, ids))
 			s.Hold(p)
 		},
+		func() {
+			for _, c := range s.Changes(clock(), rand.IntN(50), nil) {
+				s.Touch(c.Partition, c.Key, c.Replaces)
+				s.State(clock(), c.Partition, c.Key)
+				fine(s.Replace(clock(), c.Partition, []State{c.State}))
+			}
+		},
+		func() { s.Track(rand.IntN(4) > 0); s.TouchAll(rand.IntN(8)) },
 		func() { s.SetEpoch(time.Unix(rand.Int64N(100), 0)) },
 		func() { s.Top(10); s.Stats(); s.Held(rand.IntN(8)); fine(s.Check(request())) },
 	}

@@ -105,6 +105,10 @@ func FuzzImport(f *testing.F) {
 		before, takeErr := s.Take(now, 0, r)
 		err := s.Import(now, 0, []State{st, st})
 		valid := l.Validate() == nil && key != "" && len(key) <= MaxKey && utf8.ValidString(key)
+		other := storeOf(t, StoreConfig{Partitions: 1})
+		if replace := other.Replace(now, 0, []State{st, st}); (replace == nil) != (err == nil) || other.intact() != nil {
+			t.Fatalf("Replace(%+v): %v, Import: %v", st, replace, err)
+		}
 		if valid != (err == nil) || valid != (takeErr == nil) {
 			t.Fatalf("Import(%+v): %v, Take: %v; valid is %v", st, err, takeErr, valid)
 		}

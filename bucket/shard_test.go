@@ -46,6 +46,9 @@ func (s *Store) intact() error {
 		if err := sh.intact(); err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
+		if err := s.listed(i); err != nil {
+			return fmt.Errorf("shard %d: %w", i, err)
+		}
 		keys += int(sh.used)
 		sh.each(func(r *record) { refs[r.plan()]++ })
 	}
@@ -58,6 +61,29 @@ func (s *Store) intact() error {
 		}
 	}
 	return nil
+}
+
+// listed returns an error if not each record of shard i that is marked as changed is listed once, and else only dead ones.
+func (s *Store) listed(i int) error {
+	sh, times := &s.shards[i], make(map[uint32]int)
+	for _, at := range s.changed[i] {
+		if times[at]++; times[at] > 1 {
+			return fmt.Errorf("place %d is listed twice", at)
+		}
+	}
+	var err error
+	sh.each(func(r *record) {
+		if marked := r.bits&changed != 0; marked != (times[sh.place(r)] == 1) || r.bits&lowered != 0 && !marked {
+			err = fmt.Errorf("record of %q: marks %x, listed %d times", r.key(), r.bits&^(maxPlans-1), times[sh.place(r)])
+		}
+		delete(times, sh.place(r))
+	})
+	for at := range times {
+		if sh.record(at).tag != 0 {
+			return fmt.Errorf("place %d is listed and no record", at)
+		}
+	}
+	return err
 }
 
 // A shard is a map for each of its partitions, whatever is added and removed, in however small a part of all tags.
