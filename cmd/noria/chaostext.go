@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/noriahq/noria/e2e/chaos"
@@ -40,9 +42,9 @@ func chaosText(c paint, v chaos.Verdict) func(io.Writer) {
 			count(v.Plan.Keys), v.Plan.Seed, count(v.Requests.Allowed), count(v.Requests.Denied), count(v.Requests.Degraded), count(v.Requests.Failed))
 		rows := []string{row("PROMISE", "", "BOUND", "WORST SEEN", "KEY", "WINDOW", "VERDICT")}
 		for _, p := range v.Promises {
-			verdict := "kept"
+			verdict := c.green("kept")
 			if !p.Kept {
-				verdict = "BROKEN"
+				verdict = c.red("BROKEN")
 			}
 			rows = append(rows, row(number(p.Number), p.Name, p.Bound, p.Seen, dash(p.Key), dash(p.Window), verdict))
 		}
@@ -51,11 +53,8 @@ func chaosText(c paint, v chaos.Verdict) func(io.Writer) {
 			fmt.Fprintln(w)
 			table(w, faultRows(v.Faults)...)
 		}
-		for kind, n := range v.Requests.Errors {
-			fmt.Fprintf(w, "\n%s: %s", plural(int(n), "failed request"), kind)
-		}
-		if len(v.Requests.Errors) > 0 {
-			fmt.Fprintln(w)
+		for _, kind := range slices.Sorted(maps.Keys(v.Requests.Errors)) {
+			fmt.Fprintf(w, "\n%s: %s\n", plural(int(v.Requests.Errors[kind]), "failed request"), kind)
 		}
 		for _, n := range v.Notes {
 			fmt.Fprintf(w, "\nNote: %s\n", n)

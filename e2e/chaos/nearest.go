@@ -10,7 +10,7 @@ func didYouMean(word string, known []string) string {
 	if len(word) > 64 {
 		return ""
 	}
-	best, least := "", max(1, len(word)/3)+1
+	best, least := "", min(len(word), max(2, len(word)/3)+1)
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), k); d < least {
 			best, least = k, d

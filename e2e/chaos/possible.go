@@ -71,8 +71,8 @@ func (c *crew) step(s Step) (field string, err error) {
 	switch {
 	case (s.Do == Leave || s.Do == Kill) && left < 2:
 		return "do", fmt.Errorf("no node would be left: %s", who)
-	case (s.Do == Rolling || s.Do == Cut || s.Do == Flap) && left < 2:
-		return "do", fmt.Errorf("takes two nodes: %s", who)
+	case (s.Do == Rolling || s.Do == Restart || s.Do == Cut || s.Do == Flap) && left < 2:
+		return "do", fmt.Errorf("%s takes two nodes, so that one has what the other had: %s", s.Do, who)
 	case (s.Do == Cut || s.Do == Flap) && (c.isCut || s.At < c.flaps):
 		return "do", fmt.Errorf("another cut stands at %v: heal it first", s.At)
 	case s.Do == Pause:
@@ -89,8 +89,8 @@ func (c *crew) step(s Step) (field string, err error) {
 
 // join is step for a node that comes.
 func (c *crew) join(s Step) (field string, err error) {
-	if len(c.up) >= MaxNodes {
-		return "do", fmt.Errorf("%d nodes are there, want at most %d", len(c.up), MaxNodes)
+	if left := len(c.up) - c.lost; left >= MaxNodes {
+		return "do", fmt.Errorf("%d nodes are there, want at most %d", left, MaxNodes)
 	}
 	joined := s.Node
 	if joined == "" {

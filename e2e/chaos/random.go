@@ -27,8 +27,9 @@ func Random(p Plan, cuts bool) Plan {
 		if room := p.Duration - calm - at; s.For > room {
 			s.For = room
 		}
-		if s.Do == Flap && s.Every > s.For || s.Do == Pause && s.For < time.Second {
-			s = Step{At: at, Do: Restart, Node: Any, How: Leave}
+		if s.Do == Flap && s.Every > s.For || s.Do == Pause && s.For < time.Millisecond {
+			s = Step{At: at, Do: Join} // there is no room for more
+			up++
 		}
 		p.Steps = append(p.Steps, s)
 		end := at + s.For
@@ -45,7 +46,10 @@ func Random(p Plan, cuts bool) Plan {
 // randomStep returns a step that can be done while that many nodes are up. It never takes the fleet below three nodes, or
 // what it began with.
 func randomStep(r *rand.Rand, up *int, cuts bool) Step {
-	deeds := []string{Restart, Restart, Pause, Rolling}
+	deeds := []string{Pause}
+	if *up > 1 {
+		deeds = append(deeds, Restart, Restart, Rolling)
+	}
 	if *up < MaxNodes/2 {
 		deeds = append(deeds, Join, Join)
 	}

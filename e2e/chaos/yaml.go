@@ -29,7 +29,7 @@ func Parse(b []byte, cuts bool) (Plan, error) {
 	p := New()
 	decoder := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
 	if err := decoder.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-		return Plan{}, decodeError(err)
+		return Plan{}, decodeError(b, err)
 	}
 	var more any
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
@@ -41,7 +41,7 @@ func Parse(b []byte, cuts bool) (Plan, error) {
 	}
 	file, err := parser.ParseBytes(b, 0)
 	if err != nil {
-		return Plan{}, decodeError(err)
+		return Plan{}, decodeError(b, err)
 	}
 	var all []error
 	for _, f := range flaws {
@@ -74,7 +74,7 @@ func sane(b []byte) error {
 }
 
 // decodeError returns err with its line, and with what may have been meant.
-func decodeError(err error) error {
+func decodeError(b []byte, err error) error {
 	var unknown *yaml.UnknownFieldError
 	if errors.As(err, &unknown) && unknown.GetToken() != nil {
 		field := unknown.GetToken().Value
@@ -85,14 +85,25 @@ func decodeError(err error) error {
 		return fmt.Errorf("line %d: %s", wrong.GetToken().Position.Line, plain(wrong.GetMessage()))
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
+	if _, text, ok := strings.Cut(first, "time: invalid duration "); ok { // the one error without a place
+		text = strings.Trim(text, `"`)
+		before, _, _ := bytes.Cut(b, []byte(text))
+		return fmt.Errorf("line %d: %q is no duration, want one such as 5s", 1+bytes.Count(before, []byte("\n")), clip(text))
+	}
 	return errors.New(first)
 }
 
 // plain returns what the decoder says without Go's words for types.
 func plain(message string) string {
 	message, _, _ = strings.Cut(message, "\n")
-	if value, _, ok := strings.Cut(message, " into Go "); ok {
-		return value + ": want a number, a duration such as 10s, or a text, as in the other plans"
+	value, kind, ok := strings.Cut(message, " into Go ")
+	switch {
+	case ok && strings.Contains(kind, "time.Duration"):
+		return "want a duration with its unit, such as 5s"
+	case ok && strings.HasSuffix(kind, "string"):
+		return value + ": want a text"
+	case ok:
+		return value + ": want a number"
 	}
 	return message
 }
