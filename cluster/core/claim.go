@@ -28,6 +28,7 @@ type origin struct {
 // claimAll claims all that this node should hold anew, after a change of the view: also what it holds, since after a cut
 // somebody else may hold it too.
 func (n *Core) claimAll(now bucket.Instant) {
+	n.calm = false
 	for p := range n.parts {
 		q := &n.parts[p]
 		q.expect, q.doubt = "", n.isTarget(p)
@@ -37,7 +38,14 @@ func (n *Core) claimAll(now bucket.Instant) {
 
 // reclaim claims what this node should hold, and does not or not alone, and has not been promised.
 func (n *Core) reclaim(now bucket.Instant) {
-	n.begin(now, func(p int) bool { return n.isTarget(p) && (n.wants(p) || n.parts[p].doubt) && !n.expected(now, p) })
+	n.calm = true
+	n.begin(now, func(p int) bool {
+		if !n.isTarget(p) || !n.wants(p) && !n.parts[p].doubt {
+			return false
+		}
+		n.calm = false
+		return !n.expected(now, p)
+	})
 }
 
 // expected says whether somebody is about to hand p over.
@@ -54,7 +62,7 @@ const expectFor = 10
 func (n *Core) begin(now bucket.Instant, want func(p int) bool) {
 	n.seq++
 	c := &n.claim
-	*c = claim{next: now + bucket.Instant(n.Retry), stuck: map[int]bool{}, copies: map[int]origin{}}
+	*c = claim{next: now + bucket.Instant(n.Retry)}
 	for p := range n.parts {
 		if want(p) {
 			c.wanted = append(c.wanted, p)
@@ -64,20 +72,17 @@ func (n *Core) begin(now bucket.Instant, want func(p int) bool) {
 	if len(c.wanted) == 0 {
 		return
 	}
-	c.round = n.seq
+	c.round, c.stuck, c.copies = n.seq, map[int]bool{}, map[int]origin{}
 	wanted := make([]ring.Partition, len(c.wanted))
 	for i, p := range c.wanted {
 		wanted[i] = ring.Partition(p)
 	}
-	for _, id := range n.ids() {
-		c.waiting = append(c.waiting, id)
-		n.send(now, n.members[id], &Message{Kind: Claim, Round: c.round, Wanted: wanted})
+	for _, m := range n.order {
+		c.waiting = append(c.waiting, m.id)
+		n.send(now, m, &Message{Kind: Claim, Round: c.round, Wanted: wanted})
 	}
 	n.conclude(now)
 }
-
-// ids returns the other members in order.
-func (n *Core) ids() []ring.Member { return keysOf(n.members) }
 
 // claimed answers a claim of m: what is here and should be m's is going to be sent there.
 func (n *Core) claimed(m *member, msg *Message) []Place {
@@ -188,7 +193,7 @@ func (n *Core) conclude(now bucket.Instant) {
 			q.doubt = false
 		}
 	}
-	if c.missing && n.plant != plantHaste || !n.whole() || !n.Decides(now) {
+	if c.missing && n.plant != plantHaste || n.unsure(now) || !n.whole() || !n.Decides(now) {
 		return
 	}
 	var fetch map[ring.Member][]ring.Partition
@@ -208,9 +213,9 @@ func (n *Core) conclude(now bucket.Instant) {
 		}
 		n.recover(now, p)
 	}
-	for _, id := range n.ids() {
-		if ps := fetch[id]; len(ps) > 0 {
-			n.send(now, n.members[id], &Message{Kind: Fetch, Round: round, Wanted: ps})
+	for _, m := range n.order {
+		if ps := fetch[m.id]; len(ps) > 0 {
+			n.send(now, m, &Message{Kind: Fetch, Round: round, Wanted: ps})
 		}
 	}
 }

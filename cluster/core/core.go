@@ -112,10 +112,16 @@ type Core struct {
 	founded bool // some partition has had a holder, as far as this node has heard
 
 	members map[ring.Member]*member // the others that are alive
+	order   []*member               // the same, by id
 	settled map[ring.Member]absence // who counts for the majority besides this node and members
 	gone    map[ring.Member]absence // who has left, or whose process has ended, for certain
 	parts   []part
-	held    int // partitions whose buckets are here and that this node decides on
+
+	// Who is not in the view any more and may decide yet, and until when: it was answered by this node before.
+	lately map[ring.Member]lateness
+
+	held int  // partitions whose buckets are here and that this node decides on
+	calm bool // nothing is wanted or in doubt since reclaim last looked
 
 	claim claim
 	seq   uint64 // of rounds, and of messages with replicas
@@ -125,9 +131,17 @@ type Core struct {
 	names   atomic.Pointer[[]ring.Member]
 	numbers map[ring.Member]int // of names
 
-	changes []bucket.Change // room for one tick's
-	fence   atomic.Int64    // Instant from which on this node does not decide
-	plant   plant           // a planted bug, in tests
+	changes []bucket.Change  // room for one tick's
+	heard   []bucket.Instant // room for refence
+	fence   atomic.Int64     // Instant from which on this node does not decide
+	counted atomic.Int64     // what Size said last
+	plant   plant            // a planted bug, in tests
+}
+
+// lateness is which run of a member may decide yet, and until when.
+type lateness struct {
+	boot  uint64
+	until bucket.Instant
 }
 
 // absence is which run of a member is missed, and since when.
@@ -195,7 +209,7 @@ func New(c Config) (*Core, error) {
 	}
 	n := &Core{
 		Config: c.withDefaults(), members: map[ring.Member]*member{}, settled: map[ring.Member]absence{},
-		gone:  map[ring.Member]absence{},
+		gone: map[ring.Member]absence{}, lately: map[ring.Member]lateness{},
 		parts: make([]part, c.Partitions),
 	}
 	n.routes, n.numbers = make([]atomic.Uint64, c.Partitions), map[ring.Member]int{c.Self: routeSelf}
@@ -318,6 +332,7 @@ func (n *Core) freeze(p int, to state) {
 	q := &n.parts[p]
 	if q.state == holding {
 		n.held--
+		n.calm = false
 		n.Store.Freeze(p)
 	}
 	q.state = to

@@ -14,5 +14,7 @@ const (
 	plantNoFence            // a node goes on without a majority
 	plantLoseReplicas       // a replica that was lost is not sent again
 	plantOldTerm            // replicas of an older term are accepted
+	plantLoop               // a request is redirected without end
+	plantEager              // who was answered a moment ago is taken for dead because the membership says so
 	plants
 )

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 
@@ -25,56 +26,71 @@ func (n *Core) refill(p int) {
 // replicate sends what has changed to the heirs.
 func (n *Core) replicate(now bucket.Instant) {
 	n.changes = n.Store.Changes(now, changesMost, n.changes[:0])
-	of := map[ring.Member]map[int][]bucket.Change{}
-	for i := range n.changes {
-		p := n.changes[i].Partition
-		id := n.heir(p)
-		if id == "" || n.parts[p].state != holding {
-			continue
-		}
-		if of[id] == nil {
-			of[id] = map[int][]bucket.Change{}
-		}
-		of[id][p] = append(of[id][p], n.changes[i])
+	if len(n.changes) == 0 {
+		return
 	}
+	slices.SortStableFunc(n.changes, func(a, b bucket.Change) int { return cmp.Compare(a.Partition, b.Partition) })
+	all := slices.Clone(n.changes) // messages keep them
 	clear(n.changes)
-	for _, id := range n.ids() {
-		if m := n.members[id]; m.bulk < bulkMost*bulkMost {
-			n.sendChanges(now, m, of[id])
-		} else {
-			n.touch(of[id])
+	same := func(a, b bucket.Change) bool { return a.Partition == b.Partition }
+	for of := range chunkBy(all, same) {
+		m := n.members[n.heir(of[0].Partition)]
+		switch {
+		case m == nil || n.parts[of[0].Partition].state != holding:
+		case m.bulk < bulkMost*bulkMost:
+			m.changes = append(m.changes, of)
+		default:
+			n.touch(of)
+		}
+	}
+	for _, m := range n.order {
+		n.sendChanges(now, m)
+	}
+}
+
+// chunkBy cuts all where two neighbours are not the same.
+func chunkBy[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for from, i := 0, 1; i <= len(all); i++ {
+			if i < len(all) && same(all[i-1], all[i]) {
+				continue
+			}
+			if !yield(all[from:i:i]) {
+				return
+			}
+			from = i
 		}
 	}
 }
 
 // touch makes changes be sent later.
-func (n *Core) touch(of map[int][]bucket.Change) {
-	for p, changes := range of {
-		for i := range changes {
-			n.Store.Touch(p, changes[i].Key, changes[i].Replaces)
-		}
+func (n *Core) touch(changes []bucket.Change) {
+	for i := range changes {
+		n.Store.Touch(changes[i].Partition, changes[i].Key, changes[i].Replaces)
 	}
 }
 
-// sendChanges sends m the changes, by partition, in messages of a bounded size.
-func (n *Core) sendChanges(now bucket.Instant, m *member, of map[int][]bucket.Change) {
-	msg, size := &Message{Kind: Replicate}, 0
-	flush := func() {
-		if len(msg.Parts) > 0 {
-			n.copyTo(now, m, msg)
-			msg, size = &Message{Kind: Replicate}, 0
-		}
+// sendChanges sends m the changes that it is to have, in messages of a bounded size.
+func (n *Core) sendChanges(now bucket.Instant, m *member) {
+	if len(m.changes) == 0 {
+		return
 	}
-	for _, p := range keysOf(of) {
-		for changes := range slices.Chunk(of[p], parcelMost) {
+	msg, size := &Message{Kind: Replicate}, 0
+	for _, of := range m.changes {
+		p := of[0].Partition
+		for changes := range slices.Chunk(of, parcelMost) {
 			pl := Parcel{Partition: ring.Partition(p), Term: n.parts[p].term, Changes: changes}
 			msg.Parts = append(msg.Parts, pl)
 			if size += pl.size(); size >= messageBytes || len(msg.Parts) >= messageParts {
-				flush()
+				n.copyTo(now, m, msg)
+				msg, size = &Message{Kind: Replicate}, 0
 			}
 		}
 	}
-	flush()
+	if len(msg.Parts) > 0 {
+		n.copyTo(now, m, msg)
+	}
+	m.changes = nil
 }
 
 // keysOf returns the keys of a map in order: what a core does never depends on the order of a map.
@@ -146,8 +162,8 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 
 // release tells all but the heir of p that they need not keep a replica.
 func (n *Core) release(p int) {
-	for id, m := range n.members {
-		if id != n.parts[p].heir {
+	for _, m := range n.order {
+		if m.id != n.parts[p].heir {
 			m.rid = append(m.rid, ring.Partition(p))
 		}
 	}

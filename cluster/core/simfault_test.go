@@ -1,7 +1,6 @@
 package core
 
 import (
-	"math"
 	"time"
 
 	"github.com/noriahq/noria/ring"
@@ -20,49 +19,68 @@ const (
 	cutsBoth                   // the network falls apart
 	cutsOneWay                 // some cannot be heard, but hear
 	restarts                   // nodes come back under their names
+	flaps                      // gossip takes the living for dead
 	everything
 	scenarios
 )
 
 func (k scenario) String() string {
-	return [...]string{"moves", "rough moves", "kills", "deaths", "pauses", "cuts", "one-way cuts", "restarts", "everything"}[k]
+	return [...]string{"moves", "rough moves", "kills", "deaths", "pauses", "cuts", "one-way cuts", "restarts", "flaps", "everything"}[k]
 }
+
+// calmly says whether nodes only join and leave.
+func (k scenario) calmly() bool { return k == moves || k == roughMoves }
 
 // fault makes the next fault happen, and the one after.
 func (s *sim) fault(until time.Duration) {
 	if s.now >= until {
+		s.over = true
 		return
 	}
-	kinds := map[scenario][]func(){
-		moves:      {s.join, s.leave},
-		roughMoves: {s.join, s.leave},
-		kills:      {s.kill, s.join},
+	kinds := [...][]func(){
+		moves:      {s.join, s.leave, s.rolling},
+		roughMoves: {s.join, s.leave, s.rolling},
+		kills:      {s.kill, s.kill, s.joinAndKill},
 		deaths:     {s.die, s.join},
-		pauses:     {s.pause, s.join},
-		cutsBoth:   {s.cut, s.cut, s.leave},
+		pauses:     {s.pause, s.pause, s.join},
+		cutsBoth:   {s.cut, s.cut, s.cutAndLeave},
 		cutsOneWay: {s.cutOneWay},
-		restarts:   {s.restart, s.rolling},
-		everything: {s.join, s.leave, s.kill, s.die, s.pause, s.cut, s.cutOneWay, s.restart},
+		restarts:   {s.restart, s.restart, s.rolling},
+		flaps:      {s.flap, s.flap, s.suspect},
+		everything: {s.join, s.leave, s.kill, s.die, s.pause, s.cut, s.cutOneWay, s.restart, s.flap, s.suspect, s.cutAndLeave},
 	}[s.kind]
 	kinds[s.rng.IntN(len(kinds))]()
-	gap := 300*time.Millisecond + time.Duration(s.rng.Int64N(int64(3*time.Second)))
-	if s.kind != moves && s.kind != roughMoves {
-		gap += 8 * time.Second // a second loss before the first is made good is another promise
+	gap := 200*time.Millisecond + s.upTo(2*time.Second)
+	if !s.kind.calmly() {
+		gap += 5 * time.Second // a second loss before the first is made good is another promise
 	}
 	s.after(gap, func() { s.fault(until) })
 }
 
+// spare returns a name of a node that may join.
+func (s *sim) spare() ring.Member {
+	for i := range 26 {
+		if id := ring.Member(rune('a' + i)); s.nodes[id] == nil {
+			return id
+		}
+	}
+	return ""
+}
+
 func (s *sim) join() {
-	if id := s.spare(); id != "" && len(s.living()) < 7 {
+	if id := s.spare(); id != "" && len(s.alive) < 7 {
 		s.note("%s joins", id)
 		s.start(id)
 	}
 }
 
+// dispensable says whether the others are a majority, and more than one, without one node more.
+func (s *sim) dispensable() bool { return len(s.alive) > 2 && len(s.alive)-1 > s.dead+1 }
+
 // leave makes a node drain and go.
 func (s *sim) leave() {
-	if nodes := s.living(); len(nodes) > 2 {
-		s.drain(some(s, nodes), func() {})
+	if s.dispensable() {
+		s.drain(some(s, s.alive), func() {})
 	}
 }
 
@@ -71,187 +89,145 @@ func (s *sim) drain(n *simNode, then func()) {
 		return
 	}
 	s.note("%s leaves", n.id)
+	s.busy++
 	n.draining = true
 	n.sees[n.id] = Member{ID: n.id, Boot: n.boot, Draining: true}
-	s.spread(n, s.lag)
-	s.drained(n, then)
+	s.spread(n)
+	s.drained(n, func() {
+		s.busy--
+		then()
+	})
 }
 
-// drained ends n once it has nothing any more.
+// drained ends n once it has nothing any more, and tells when it has gone.
 func (s *sim) drained(n *simNode, then func()) {
-	if !n.alive {
-		return
-	}
-	ok := false
+	others := false
 	for _, m := range n.sees {
-		ok = ok || m.ID != n.id && !m.Draining
+		others = others || m.ID != n.id && !m.Draining
 	}
-	if n.core.Has() > 0 || !ok || s.now < n.paused {
+	switch {
+	case !n.alive:
+		then()
+		return
+	case n.core.Has() > 0 || !others || s.now < n.paused:
 		s.after(50*time.Millisecond, func() { s.drained(n, then) })
 		return
 	}
-	s.note("%s has left", n.id)
 	s.after(time.Second, func() { // in which it tells those who still ask it who holds what it held
-		n.alive, n.refuses = false, true
-		for _, o := range s.living() {
-			s.unlearn(o, n, s.lag(), true)
+		if n.alive {
+			s.note("%s has left", n.id)
+			s.end(n, true)
+			for _, o := range s.alive {
+				s.unlearn(o, n, s.lag(), true)
+			}
 		}
 		then()
 	})
 }
 
-// loses gives each key that n may hold the credit for what its death may forget.
-func (s *sim) loses(n *simNode, window time.Duration) {
-	for _, k := range s.keys {
-		k.judge.credit += math.Min(k.judge.burst, k.judge.lent(n, s.now-window))
-	}
-}
-
-// window is how long an admission may be without a replica: a tick, the way there, and what loss and delay add.
-func (s *sim) window() time.Duration {
-	w := 20*time.Millisecond + 2*s.net.delay
-	if s.net.spike > 0 {
-		w += 60 * 2 * s.net.delay
-	}
-	if s.net.loss > 0 {
-		w += 3 * (tellWait + 20*time.Millisecond)
-	}
-	return w
-}
-
 // kill ends a process: its address refuses connections.
 func (s *sim) kill() {
-	if nodes := s.living(); len(nodes) > 2 {
-		s.end(some(s, nodes))
+	if s.dispensable() {
+		s.strike(some(s, s.alive))
 	}
 }
 
-func (s *sim) end(n *simNode) {
-	s.note("%s is killed", n.id)
-	s.loses(n, s.window())
-	n.alive, n.refuses = false, true
-	for _, o := range s.living() {
-		s.unlearn(o, n, 5*time.Millisecond+time.Duration(s.rng.Int64N(int64(120*time.Millisecond))), true)
+func (s *sim) strike(n *simNode) {
+	if !n.alive {
+		return
 	}
+	s.note("%s is killed", n.id)
+	s.lose(n)
+	s.end(n, true)
+	for _, o := range s.alive {
+		s.unlearn(o, n, 5*time.Millisecond+s.upTo(120*time.Millisecond), true)
+	}
+}
+
+// joinAndKill kills a node while partitions and replicas move.
+func (s *sim) joinAndKill() {
+	s.join()
+	s.busy++
+	s.after(s.upTo(1500*time.Millisecond), func() {
+		s.busy--
+		s.kill()
+	})
 }
 
 // die ends a host: nobody says that it is gone.
 func (s *sim) die() {
-	if nodes := s.living(); len(nodes)-1 > s.dead+1 {
-		n := some(s, nodes)
-		s.dead++
-		s.note("%s dies with its host", n.id)
-		s.loses(n, s.window())
-		n.alive = false
-		for _, o := range s.living() {
-			s.unlearn(o, n, s.miss(), false)
-		}
+	if len(s.alive)-1 <= s.dead+1 {
+		return
+	}
+	n := some(s, s.alive)
+	s.note("%s dies with its host", n.id)
+	s.dead++
+	s.lose(n)
+	s.end(n, false)
+	for _, o := range s.alive {
+		s.unlearn(o, n, s.miss(), false)
 	}
 }
 
 // pause makes a node stand still for a while.
 func (s *sim) pause() {
-	if nodes := s.living(); len(nodes) > 2 {
-		n := some(s, nodes)
-		d := time.Duration(s.rng.Int64N(int64(7 * time.Second)))
-		s.note("%s stands still for %v", n.id, d)
-		s.loses(n, s.window())
-		n.paused = s.now + d
-		for _, o := range s.living() {
-			if o != n {
-				s.unlearn(o, n, s.miss(), false)
-			}
-		}
-		s.after(d, func() {
-			do := n.deferred
-			n.deferred = nil
-			for _, f := range do {
-				s.at(n, f)
-			}
-			s.note("%s goes on", n.id)
-			for _, o := range s.living() {
-				s.learn(o, n, s.lag())
-			}
-		})
-	}
-}
-
-// cut divides the nodes into two sides for a while.
-func (s *sim) cut() {
-	nodes := s.living()
-	if len(nodes) < 3 {
+	if !s.dispensable() {
 		return
 	}
-	side := map[ring.Member]bool{}
-	for _, n := range nodes {
-		side[n.id] = s.rng.IntN(3) == 0
+	n := some(s, s.alive)
+	d := s.upTo(7 * time.Second)
+	if s.now < n.paused {
+		return
 	}
-	s.part(nodes, func(a, b ring.Member) bool { return side[a] != side[b] })
-}
-
-// cutOneWay makes a node unheard by some for a while.
-func (s *sim) cutOneWay() {
-	nodes := s.living()
-	mute := some(s, nodes)
-	deaf := map[ring.Member]bool{}
-	for _, n := range nodes {
-		deaf[n.id] = s.rng.IntN(2) == 0
-	}
-	s.part(nodes, func(a, b ring.Member) bool { return a == mute.id && deaf[b] })
-}
-
-// part cuts all ways that are says to cut for a while. Both sides of a cut miss each other, also where it is one-way.
-func (s *sim) part(nodes []*simNode, are func(a, b ring.Member) bool) {
-	d := 200*time.Millisecond + time.Duration(s.rng.Int64N(int64(9*time.Second)))
-	s.note("cut for %v", d)
-	for _, a := range nodes {
-		for _, b := range nodes {
-			if a == b || !are(a.id, b.id) {
-				continue
-			}
-			s.note("  %s cannot reach %s", a.id, b.id)
-			s.cuts[[2]ring.Member{a.id, b.id}] = true
-			s.unlearn(a, b, s.miss(), false)
-			s.unlearn(b, a, s.miss(), false)
+	s.note("%s stands still for %v", n.id, d)
+	s.busy++
+	n.paused = s.now + d
+	s.regard()
+	for _, o := range s.alive {
+		if o != n {
+			s.unlearn(o, n, s.miss(), false)
 		}
 	}
-	for _, k := range s.keys { // what was admitted without a replica until the holder saw that it was alone
-		k.judge.credit += k.judge.burst + k.judge.rate*(1500*time.Millisecond+s.window()).Seconds()
-	}
 	s.after(d, func() {
-		s.note("heal")
-		clear(s.cuts)
-		for _, a := range s.living() {
-			for _, b := range s.living() {
-				if a != b {
-					s.learn(a, b, s.lag())
-				}
-			}
+		s.note("%s goes on", n.id)
+		s.busy--
+		do := n.deferred
+		n.deferred = nil
+		s.regard()
+		for _, f := range do {
+			s.at(n, f)
+		}
+		for _, o := range s.alive {
+			s.learn(o, n, s.lag())
 		}
 	})
 }
 
 // restart kills a node that comes back before it is missed, or after.
 func (s *sim) restart() {
-	if nodes := s.living(); len(nodes) > 2 {
-		n := some(s, nodes)
-		s.end(n)
-		s.after(time.Duration(s.rng.Int64N(int64(2*time.Second))), func() {
-			s.note("%s comes back", n.id)
-			s.start(n.id)
-		})
+	if !s.dispensable() {
+		return
 	}
+	n := some(s, s.alive)
+	s.strike(n)
+	s.busy++
+	s.after(s.upTo(2*time.Second), func() {
+		s.busy--
+		s.note("%s comes back", n.id)
+		s.start(n.id)
+	})
 }
 
 // rolling makes a node leave and come back.
 func (s *sim) rolling() {
-	if nodes := s.living(); len(nodes) > 2 {
-		n := some(s, nodes)
-		s.drain(n, func() {
-			s.after(100*time.Millisecond, func() {
-				s.note("%s comes back", n.id)
-				s.start(n.id)
-			})
-		})
+	if !s.dispensable() {
+		return
 	}
+	n := some(s, s.alive)
+	s.drain(n, func() {
+		if s.nodes[n.id] == n {
+			s.note("%s comes back", n.id)
+			s.start(n.id)
+		}
+	})
 }

@@ -5,37 +5,67 @@ import (
 	"time"
 )
 
-// A judge replays what was admitted for one key, at the true time of decision, through an ideal bucket. What the faults
-// allow beyond it is its credit: with one the level may fall below zero by that much, and no further.
+// A judge replays what was decided for one key, at the true time of decision, through two ideal buckets: nothing is admitted
+// that the one with the fastest clock would not have, nor denied what the one with the slowest clock would have admitted,
+// but for what was lost with a holder and what refilled while the bucket was on its way.
 type judge struct {
-	burst, rate float64 // rate in tokens a second, as fast as the fastest clock
-	level       float64
-	at          time.Duration
-	credit      float64
-	admitted    []admission
+	burst      float64
+	fast, slow float64 // tokens a second
+	level      float64 // of the fast one
+	least      float64 // of the slow one
+	at         time.Duration
+	admitted   []admission
 }
 
 // An admission is one allowed request.
 type admission struct {
-	at   time.Duration
-	cost float64
-	node *simNode
+	at       time.Duration
+	cost     float64
+	node     *simNode
+	forgiven bool
+}
+
+// rounding is more than what a bucket gives or keeps by rounding, over all its moves.
+const rounding = 1e-5
+
+// pass lets the buckets refill until now.
+func (j *judge) pass(now time.Duration) {
+	dt := (now - j.at).Seconds()
+	j.level = math.Min(j.burst, j.level+j.fast*dt)
+	j.least = math.Min(j.burst, j.least+j.slow*dt)
+	j.at = now
 }
 
 // admit notes an admission and says by how much too much was admitted, 0 or less if it was not.
 func (j *judge) admit(now time.Duration, cost int64, by *simNode) (over float64) {
-	j.level = math.Min(j.burst, j.level+j.rate*(now-j.at).Seconds()) - float64(cost)
-	j.at = now
-	j.admitted = append(j.admitted, admission{now, float64(cost), by})
-	return -j.level - j.credit - 1e-6
+	j.pass(now)
+	j.level -= float64(cost)
+	j.least -= float64(cost)
+	j.admitted = append(j.admitted, admission{at: now, cost: float64(cost), node: by})
+	return -j.level - rounding
 }
 
-// lent is how much n admitted since then.
-func (j *judge) lent(n *simNode, since time.Duration) (sum float64) {
-	for i := len(j.admitted) - 1; i >= 0 && j.admitted[i].at >= since; i-- {
-		if j.admitted[i].node == n {
-			sum += j.admitted[i].cost
+// deny notes a denial and says how much was there, 0 or less if it was right.
+func (j *judge) deny(now time.Duration, cost int64) (under float64) {
+	j.pass(now)
+	return j.least - float64(cost) - rounding
+}
+
+// lost notes that the bucket was on its way for d: what refilled meanwhile is lost.
+func (j *judge) lost(d time.Duration) { j.least -= j.slow * d.Seconds() }
+
+// forgive takes those admissions back that may be lost: the next holder does not know of them. It gives as much back as
+// they cost, and never more than a burst.
+func (j *judge) forgive(now time.Duration, may func(a *admission) bool) {
+	j.pass(now)
+	for i := len(j.admitted) - 1; i >= 0 && j.admitted[i].at >= now-memoryMost; i-- {
+		if a := &j.admitted[i]; !a.forgiven && may(a) {
+			a.forgiven = true
+			j.level += a.cost
 		}
 	}
-	return sum
+	j.level = math.Min(j.level, j.burst)
 }
+
+// memoryMost is how far back a fault may reach.
+const memoryMost = 20 * time.Second

@@ -13,22 +13,27 @@ func (n *Core) Tick(now bucket.Instant) {
 	if n.table == nil {
 		return
 	}
-	for _, absent := range []map[ring.Member]absence{n.settled, n.gone} {
-		maps.DeleteFunc(absent, func(_ ring.Member, a absence) bool { return now.Sub(a.since) > n.Forget })
-	}
+	n.forgetOld(now, n.settled)
+	n.forgetOld(now, n.gone)
 	n.refence(now)
-	if n.claim.round == 0 && now >= n.claim.next {
+	if n.claim.round == 0 && now >= n.claim.next && !n.calm {
 		n.reclaim(now)
 	}
 	n.replicate(now)
-	for _, id := range n.ids() {
-		m := n.members[id]
+	for _, m := range n.order {
 		if now-m.beat >= bucket.Instant(n.Beat) && m.inflight < inflightMost {
 			m.beat = now
 			n.send(now, m, &Message{Kind: Beat, Missed: runs(n.settled), Gone: runs(n.gone)})
 		}
 		n.push(now, m)
 		n.releaseNext(now, m)
+	}
+}
+
+// forgetOld forgets who is absent for longer than it counts.
+func (n *Core) forgetOld(now bucket.Instant, absent map[ring.Member]absence) {
+	if len(absent) > 0 {
+		maps.DeleteFunc(absent, func(_ ring.Member, a absence) bool { return now.Sub(a.since) > n.Forget })
 	}
 }
 
@@ -50,12 +55,16 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 		return r
 	}
 	r.Known = true
+	m.answered = now
 	switch msg.Kind {
 	case Beat:
 		n.heardOf(now, msg.Missed, msg.Gone)
 		r.Missed, r.Gone = runs(n.settled), runs(n.gone)
 	case Claim:
 		r.Places = n.claimed(m, msg)
+		if n.unsure(now) {
+			r.Epoch = 0 // what nobody has must not be started yet
+		}
 		n.push(now, m)
 	case Handoff:
 		n.handed(now, m, msg, r)
@@ -119,7 +128,9 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 	case Replicate:
 		n.copiedBy(m, o.Msg, known)
 	}
-	n.push(now, m)
+	if known != nil { // or else at the next Tick: a member that refuses is not asked again at once
+		n.push(now, m)
+	}
 }
 
 func bulky(k Kind) bool { return k == Handoff || k == Replicate }

@@ -46,6 +46,7 @@ type member struct {
 	draining bool
 
 	heard    bucket.Instant // when the last message was sent by whose answer it knows this node, or gossip told of it
+	answered bucket.Instant // when it was last told that this node knows it
 	beat     bucket.Instant // when the last beat was sent
 	inflight int            // messages under way
 	bulk     int            // handoffs and replicas among them
@@ -55,6 +56,8 @@ type member struct {
 	fetch  []fetched        // replicas that it is to be sent
 	rid    []ring.Partition // whose replicas it need not keep
 	handed bucket.Instant   // when it has last handed something over
+
+	changes [][]bucket.Change // that it is to be sent, by partition
 }
 
 // View makes n go by v. Who is not among its members any more has left if it was draining, and is taken for dead, and still
@@ -67,6 +70,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 			continue
 		}
 		delete(n.members, id)
+		n.doubt(m)
 		if i < 0 && !m.draining {
 			n.miss(now, Run{id, m.boot})
 		}
@@ -74,9 +78,13 @@ func (n *Core) View(now bucket.Instant, v View) {
 	}
 	for _, o := range v.Members {
 		if o.ID != n.Self && n.members[o.ID] == nil {
-			n.members[o.ID] = &member{id: o.ID, boot: o.Boot, draining: o.Draining, heard: now, beat: math.MinInt64 / 2}
+			n.members[o.ID] = &member{id: o.ID, boot: o.Boot, draining: o.Draining, heard: now, answered: math.MinInt64 / 2, beat: math.MinInt64 / 2}
 			delete(n.settled, o.ID)
 		}
+	}
+	n.order = n.order[:0]
+	for _, id := range keysOf(n.members) {
+		n.order = append(n.order, n.members[id])
 	}
 	n.remember()
 	n.table, n.heirs, n.epoch, n.since = v.Table, v.Heirs, v.epoch(), now
@@ -102,6 +110,25 @@ func (n *Core) remember() {
 	}
 }
 
+// doubt notes that m, which is not a member any more, decides for Fence after this node has last answered it, if it lives.
+// The membership may be wrong about that.
+func (n *Core) doubt(m *member) {
+	if len(n.lately) < missedMost && n.plant != plantEager {
+		drift := n.Fence / 32 // of clocks, and more than any has
+		n.lately[m.id] = lateness{m.boot, m.answered + bucket.Instant(n.Fence+drift)}
+	}
+}
+
+// unsure says whether somebody who is not in the view may decide yet.
+func (n *Core) unsure(now bucket.Instant) bool {
+	for id, l := range n.lately {
+		if m := n.members[id]; now >= l.until || m != nil {
+			delete(n.lately, id)
+		}
+	}
+	return len(n.lately) > 0
+}
+
 // Gone notes that a run of a member has left, or that its process has ended, for certain: its address refuses connections.
 // It does not count for the majority any more.
 func (n *Core) Gone(now bucket.Instant, r Run) {
@@ -110,6 +137,9 @@ func (n *Core) Gone(now bucket.Instant, r Run) {
 		return
 	}
 	n.gone[r.ID] = absence{r.Boot, now}
+	if l, ok := n.lately[r.ID]; ok && l.boot <= r.Boot {
+		delete(n.lately, r.ID)
+	}
 	if was, ok := n.settled[r.ID]; ok && was.boot <= r.Boot {
 		delete(n.settled, r.ID)
 	}
@@ -142,6 +172,9 @@ func (n *Core) heardOf(now bucket.Instant, missed, gone []Run) {
 
 // runs returns the members of absent, in order.
 func runs(absent map[ring.Member]absence) []Run {
+	if len(absent) == 0 {
+		return nil
+	}
 	list := make([]Run, 0, len(absent))
 	for _, id := range keysOf(absent) {
 		list = append(list, Run{id, absent[id].boot})
@@ -178,6 +211,9 @@ func (n *Core) lose(id ring.Member) {
 // whole says whether this node sees more than half of the settled membership.
 func (n *Core) whole() bool { return 2*(len(n.members)+1) > len(n.members)+1+len(n.settled) }
 
+// Counted returns how many members counted for the majority of late. It is safe for concurrent use.
+func (n *Core) Counted() int { return int(n.counted.Load()) }
+
 // Size returns how many members count for the majority.
 func (n *Core) Size() int { return len(n.members) + 1 + len(n.settled) }
 
@@ -196,13 +232,16 @@ func (n *Core) heir(p int) ring.Member {
 // refence computes until when this node decides: Fence after the last moment at which more than half of the settled
 // membership, itself among them, is known to have heard it.
 func (n *Core) refence(now bucket.Instant) {
-	need := n.Size()/2 + 1 - 1 // besides this node
+	size := n.Size()
+	n.counted.Store(int64(size))
+	need := size / 2 // besides this node
 	until := int64(math.MaxInt64)
 	if need > 0 {
-		var heard []bucket.Instant
-		for _, m := range n.members {
+		heard := n.heard[:0]
+		for _, m := range n.order {
 			heard = append(heard, m.heard)
 		}
+		n.heard = heard
 		if len(heard) < need {
 			n.pass(now)
 			return
