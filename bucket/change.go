@@ -20,11 +20,10 @@ type Change struct {
 // changed is there once, and else only dead ones are, so there are no more than records in the log.
 type places []uint32
 
-// A turn says where the last call of Changes stopped.
+// A turn says whose it is next that Changes looks at.
 type turn struct {
 	mu    sync.Mutex
-	shard int // guarded by mu, like what follows
-	left  int // places that were listed when Changes came to it, and are yet to be looked at; 0 if it has not begun
+	shard int // guarded by mu
 }
 
 // Track says whether changes are noted, for Changes. They are not by default. What changed while they were not is not
@@ -46,9 +45,8 @@ func (s *Store) Track(on bool) {
 }
 
 // Changes appends up to most buckets that changed to to, as they are now, and forgets that they did. A bucket that changed
-// a thousand times since is one Change. It begins where the last call stopped, and all that was noted in one shard comes
-// before what is noted there meanwhile, so no bucket waits for ever. If there are less than most, all that was noted before
-// the call is told.
+// a thousand times since is one Change. It goes on behind the partitions where the last call stopped, and tells what was
+// noted first first, so no bucket waits for ever. If there are less than most, all that was noted before the call is told.
 //
 // Every change is noted, in partitions that are held, but what a request takes or gives back whose Durability is
 // Ephemeral. What refill alone has paid back need not be told, and an evicted bucket is not missed.
@@ -59,32 +57,26 @@ func (s *Store) Changes(now Instant, most int, to []Change) []Change {
 	if !s.tracks.Load() {
 		return to
 	}
-	for range len(s.shards) + 1 { // it may begin in the midst of one
+	for range s.shards {
 		if most <= 0 {
 			break
 		}
 		before := len(to)
-		to = s.changesOf(now, t, most, to)
+		to = s.changesOf(now, t.shard, most, to)
 		most -= len(to) - before
-		if t.left == 0 {
-			t.shard = (t.shard + 1) % len(s.shards)
-		}
+		t.shard = (t.shard + 1) % len(s.shards) // also if some are left, so that one that is busy does not stop the others
 	}
 	return to
 }
 
-// changesOf is Changes for the shard whose turn it is.
-func (s *Store) changesOf(now Instant, t *turn, most int, to []Change) []Change {
-	sh := &s.shards[t.shard]
+// changesOf is Changes for shard i.
+func (s *Store) changesOf(now Instant, i, most int, to []Change) []Change {
+	sh := &s.shards[i]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	listed := s.changed[t.shard]
-	if t.left == 0 {
-		t.left = len(listed)
-	}
-	t.left = min(t.left, len(listed)) // it may have been listed anew
+	listed := s.changed[i]
 	seen, before := 0, len(to)
-	for ; seen < t.left && len(to)-before < most; seen++ {
+	for ; seen < len(listed) && len(to)-before < most; seen++ {
 		r := sh.record(listed[seen])
 		replaces := r.bits&lowered != 0
 		r.bits = r.plan()
@@ -92,11 +84,10 @@ func (s *Store) changesOf(now Instant, t *turn, most int, to []Change) []Change 
 			continue
 		}
 		if debt, _ := r.bucket.missing(now, s.plans.at(r.plan())); debt > 0 || replaces {
-			to = append(to, Change{s.part(t.shard, r), s.state(now, r, debt), replaces})
+			to = append(to, Change{s.part(i, r), s.state(now, r, debt), replaces})
 		}
 	}
-	t.left -= seen
-	s.changed[t.shard] = slices.Delete(listed, 0, seen)
+	s.changed[i] = slices.Delete(listed, 0, seen)
 	return to
 }
 

@@ -59,7 +59,7 @@ func (m *machine) changes(t *rapid.T) {
 		for i := range changes {
 			m.tell(t, store, &changes[i])
 		}
-		if !all || len(changes) == 0 {
+		if !all || len(changes) < most {
 			break
 		}
 	}
@@ -92,7 +92,7 @@ func (m *machine) tell(t *rapid.T, store int, c *Change) {
 	}
 }
 
-// behind returns what a key owes, and whether that is less than what was told, as of now.
+// behind returns what a key owes, and whether that is less than what was told, or under another limit, as of now.
 func (m *machine) behind(key string) (debt int64, lower bool) {
 	b, told := m.ref.buckets[key], m.told[key]
 	if b != nil {
@@ -102,7 +102,7 @@ func (m *machine) behind(key string) (debt int64, lower bool) {
 		return debt, false
 	}
 	before := told.debt(m.now, m.ref.plans[told.limit])
-	return debt, before > 0 && (debt == 0 || b.limit == told.limit && before > debt)
+	return debt, before > 0 && (debt == 0 || b.limit != told.limit || before > debt)
 }
 
 // complete checks that all was told of what a store holds.

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -147,6 +148,29 @@ func TestReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// What is replaced owes what it is told to, which a replica of its own learns, and a hold of before gives nothing back.
+func TestReplace(t *testing.T) {
+	s := storeOf(t, StoreConfig{Partitions: 1})
+	s.Track(true)
+	l := Limit{Burst: 10}
+	holds, err := s.TakeAll(0, []Item{{Request: &Request{Key: "k", Limit: l, Cost: 6}}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Changes(0, 1, nil)
+	st := State{Key: "k", Limit: l, Debt: 4}
+	if err := s.Replace(0, 0, []State{st}); err != nil {
+		t.Fatal(err)
+	}
+	s.Refund(0, holds)
+	if got, want := s.Changes(0, 10, nil), (Change{0, st, true}); len(got) != 1 || got[0] != want {
+		t.Errorf("Changes = %+v, want %+v", got, want)
+	}
+	if err := s.Replace(0, 1, nil); !errors.Is(err, ErrMoved) {
+		t.Errorf("Replace in partition 1: %v, want ErrMoved", err)
+	}
 }
 
 func TestReplicaFindsBugs(t *testing.T) {

@@ -41,7 +41,7 @@ type Store struct {
 	seen   []Instant   // of each shard, when a full bucket was last dropped; guarded by the shard's mu
 
 	changed []places // of each shard, its records that are marked as changed; guarded by the shard's mu
-	turn    turn     // where the last call of Changes stopped
+	turn    turn     // of the shards in Changes
 	cold    coldMarks
 
 	plans   plans
