@@ -19,9 +19,24 @@ func (n *Node) announce(ctx context.Context) error {
 	if err := n.agree(ctx); err != nil {
 		return err
 	}
+	if err := n.settled(ctx); err != nil {
+		return err
+	}
 	close(n.ready)
 	n.log.Info("serving", "members", len(n.Status().Members))
 	return nil
+}
+
+// settled returns when this node has all that it should hold, or after a while nevertheless: what it lacks others decide on.
+func (n *Node) settled(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, 2*agreeWait)
+	defer cancel()
+	err := n.poll(soon, func() bool { return n.wants() == 0 })
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		n.log.Warn("not all partitions have come, serving nevertheless", "took", 2*agreeWait)
+		return nil
+	}
+	return err
 }
 
 // agree returns when all members that answer go by this node's ring. As long as they do not, two nodes may take

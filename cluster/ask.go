@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -16,37 +19,62 @@ const maxRedirects = 2
 // errSelf is ask's answer when the holder turns out to be this node.
 var errSelf = errors.New("this node is the holder")
 
-// checkAway is Check for a key that another node holds.
+// checkAway is Check for a key that another node holds, or nobody at the moment.
 func (n *Node) checkAway(ctx context.Context, p ring.Partition, req bucket.Request) (bucket.Decision, error) {
 	if err := n.store.Check(&req); err != nil {
 		return bucket.Decision{}, err
 	}
-	v := n.view.Load()
-	if v == nil {
-		return bucket.Decision{}, ErrNotReady
-	}
 	a := n.newAsk(OpTake)
-	a.Checks = append(a.Checks, Check{Partition: p, Term: n.terms.of(p), Request: req})
-	err := n.ask(ctx, a, v.target(p))
-	switch {
-	case err == nil:
-		d := a.Checks[0].Decision
-		d.Node = string(a.Answer.Holder)
-		n.free(a)
-		return d, nil
-	case errors.Is(err, errSelf):
-		n.free(a)
-		d, err := n.store.Take(n.now(), int(p), &req)
-		d.Node = string(n.name)
-		if !errors.Is(err, bucket.ErrMoved) {
-			return d, err
+	a.Checks = append(a.Checks, Check{Partition: p, Request: req})
+	for end := n.now() + bucket.Instant(n.patience(ctx)); ; {
+		err := n.ask(ctx, a, p, end)
+		switch {
+		case err == nil:
+			d := a.Checks[0].Decision
+			d.Node = string(a.Answer.Holder)
+			n.free(a)
+			return d, nil
+		case errors.Is(err, errSelf):
+			if d, err := n.takeHere(p, &req); !errors.Is(err, bucket.ErrMoved) {
+				n.free(a)
+				return d, err
+			}
+			if n.pause(ctx, end) {
+				continue
+			}
+		case ctx.Err() != nil:
+			return bucket.Decision{}, ctx.Err()
+		case errors.Is(err, ErrAskInvalid):
+			return bucket.Decision{}, err
 		}
-	case ctx.Err() != nil:
-		return bucket.Decision{}, ctx.Err()
-	case errors.Is(err, ErrAskInvalid):
-		return bucket.Decision{}, err
+		return n.degrade(p, &req), nil
 	}
-	return n.degrade(p, &req), nil
+}
+
+// takeHere decides on req in this node's own store. The error wraps bucket.ErrMoved if this node may not.
+func (n *Node) takeHere(p ring.Partition, req *bucket.Request) (bucket.Decision, error) {
+	now := n.now()
+	if !n.core.Decides(now) {
+		return bucket.Decision{}, bucket.ErrMoved
+	}
+	d, err := n.store.Take(now, int(p), req)
+	d.Node = string(n.name)
+	return d, err
+}
+
+// pauses are how long somebody waits who asks for a partition that is on its way.
+const (
+	pauseMin = 500 * time.Microsecond
+	pauseMax = 8 * time.Millisecond
+)
+
+// pause waits for a moment, and says whether there is time for more. The holder is about to be known.
+func (n *Node) pause(ctx context.Context, end bucket.Instant) bool {
+	wait := pauseMin + time.Duration(rand.Int64N(int64(pauseMin)))
+	if n.now()+bucket.Instant(wait) >= end {
+		return false
+	}
+	return n.sleep(ctx, wait) == nil
 }
 
 // newAsk returns an empty Ask.
@@ -62,51 +90,64 @@ func (n *Node) free(a *Ask) {
 	n.asks.Put(a)
 }
 
-// ask sends a to the member with index to and follows where it is told to, until it has an answer that is not NotHolder
-// or Config.PeerWait has passed. It returns errSelf if this node turns out to be the holder, ctx's error if that ends
-// first, and otherwise an error of the Transport. After ctx's error a still belongs to the transport.
-func (n *Node) ask(ctx context.Context, a *Ask, to int) error {
-	v := n.view.Load()
-	if v == nil {
-		return ErrNotReady
-	}
-	if to == v.self {
-		return errSelf
-	}
-	m := v.members[to]
-	end := n.now() + bucket.Instant(n.patience(ctx))
-	for redirects := 0; ; redirects++ {
-		a.Epoch = v.table.Epoch()
-		if err := n.askOne(ctx, a, m, end); err != nil {
-			return err
-		}
-		n.learn(a)
-		if a.Answer.Status != NotHolder {
-			return answered(a)
-		}
-		if redirects == maxRedirects {
-			return fmt.Errorf("%w: no holder after %d redirects", ErrPeerLost, redirects)
-		}
-		if a.Answer.Holder == n.name {
-			return errSelf
-		}
-		v = n.view.Load()
+// ask sends a, which is about p, to its holder, and follows where it is told to, until it has an answer that is not
+// NotHolder, or until end. It returns errSelf if this node turns out to be the holder, ctx's error if that ends first, and
+// otherwise an error of the Transport. After ctx's error a still belongs to the transport.
+func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end bucket.Instant) error {
+	for {
+		v := n.view.Load()
 		if v == nil {
 			return ErrNotReady
 		}
-		next := v.member(a.Answer.Holder)
-		if next == nil || next == m {
-			return fmt.Errorf("%w: %s does not know the holder", ErrPeerLost, m.ID)
+		holder, _ := n.core.Route(p)
+		if holder == n.name {
+			return errSelf
 		}
-		m = next
-		a.Hop++
+		err := n.chase(ctx, a, p, v.member(holder), end)
+		if !errors.Is(err, errMoving) {
+			return err
+		}
+		if !n.pause(ctx, end) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%w: partition %d has no holder yet", ErrPeerLost, p)
+		}
 	}
 }
 
-// learn notes the term that the answer to a tells.
-func (n *Node) learn(a *Ask) {
-	if len(a.Checks) == 1 {
-		n.terms.hear(a.Checks[0].Partition, a.Answer.Term)
+// errMoving says that a partition is on its way, or that nobody who was asked knows where it is.
+var errMoving = errors.New("the holder is not known")
+
+// chase asks m, and whom it and the next ones take for the holder.
+func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, end bucket.Instant) error {
+	for a.Hop = 0; ; a.Hop++ {
+		switch {
+		case m == nil:
+			return errMoving
+		case m.peer == nil:
+			return errSelf
+		}
+		if err := n.askOne(ctx, a, m, end); err != nil {
+			if errors.Is(err, syscall.ECONNREFUSED) { // it has not been done, and its process is gone
+				n.step(func(c *core.Core, _ bucket.Instant) { c.Lost(p, m.ID) })
+				return errMoving
+			}
+			return err
+		}
+		if a.Answer.Status != NotHolder {
+			return answered(a)
+		}
+		next := a.Answer.Holder
+		n.step(func(c *core.Core, _ bucket.Instant) { c.Learn(p, next, a.Answer.Term) })
+		if next == m.ID || a.Hop == maxRedirects {
+			return errMoving
+		}
+		v := n.view.Load()
+		if v == nil {
+			return ErrNotReady
+		}
+		m = v.member(next)
 	}
 }
 
@@ -133,8 +174,7 @@ func (n *Node) patience(ctx context.Context) time.Duration {
 // stream broke under it.
 func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end bucket.Instant) error {
 	for again := false; ; again = true {
-		now := n.now()
-		if a.Wait = end.Sub(now); a.Wait <= 0 {
+		if a.Wait = end.Sub(n.now()); a.Wait <= 0 {
 			return ErrPeerSilent
 		}
 		if m.peer == nil {
@@ -151,7 +191,7 @@ func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end bucket.Instant
 			m.answered()
 			return nil
 		}
-		m.failed(now)
+		n.failed(m, a.Err)
 		if again || !errors.Is(a.Err, ErrPeerLost) || !a.repeatable() {
 			return a.Err
 		}

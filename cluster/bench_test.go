@@ -22,14 +22,17 @@ func benchNode(b *testing.B, n int, members ...ring.Member) (*Node, []string) {
 	for _, id := range members {
 		set = append(set, gossip.Member{ID: id, Peer: string(id) + ":1"})
 	}
-	if err := node.follow(set); err != nil {
-		b.Fatal(err)
+	for _, set := range [][]gossip.Member{set[:1], set} { // it starts alone, and so holds all
+		if err := node.follow(set, nil); err != nil {
+			b.Fatal(err)
+		}
 	}
+	claimAll(b, node)
 	v := node.view.Load()
 	var keys []string
 	for i := 0; len(keys) < n; i++ {
 		key := fmt.Sprintf("tenant:%017d", i)
-		if v.mine(v.table.Partition(ring.Hash(key))) {
+		if node.core.Holds(v.table.Partition(ring.Hash(key))) {
 			keys = append(keys, key)
 		}
 	}

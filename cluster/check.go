@@ -19,8 +19,8 @@ func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, 
 		return bucket.Decision{}, ErrNotReady
 	}
 	p := v.table.Partition(ring.Hash(req.Key))
-	if v.mine(p) {
-		d, err := n.store.Take(n.now(), int(p), &req)
+	if now := n.now(); n.core.Holds(p) && n.core.Decides(now) {
+		d, err := n.store.Take(now, int(p), &req)
 		if err == nil {
 			d.Node = string(n.name)
 			return d, nil
@@ -90,12 +90,20 @@ func (n *Node) Reset(ctx context.Context, key string) error {
 		return err
 	}
 	p := v.table.Partition(ring.Hash(key))
-	if v.mine(p) {
+	end := n.now() + bucket.Instant(n.patience(ctx))
+	for {
+		a := n.newAsk(OpReset)
+		a.Checks = append(a.Checks, Check{Partition: p, Request: bucket.Request{Key: key}})
+		err := n.ask(ctx, a, p, end)
+		if !errors.Is(err, errSelf) {
+			return err
+		}
+		n.free(a)
 		if err := n.store.Reset(int(p), key); !errors.Is(err, bucket.ErrMoved) {
 			return err
 		}
+		if !n.pause(ctx, end) {
+			return fmt.Errorf("%w: partition %d is on its way", ErrPeerLost, p)
+		}
 	}
-	a := n.newAsk(OpReset)
-	a.Checks = append(a.Checks, Check{Partition: p, Request: bucket.Request{Key: key}})
-	return n.ask(ctx, a, v.target(p))
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -24,13 +26,15 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 			return nil, err
 		}
 	}
+	end := n.now() + bucket.Instant(n.patience(ctx))
 	for try := 0; ; try++ {
 		v := n.view.Load()
 		if v == nil {
 			return nil, ErrNotReady
 		}
 		w := newWhole(n, v, reqs)
-		again, err := w.decide(ctx, try == maxRedirects)
+		last := try >= maxRedirects && !n.pause(ctx, end)
+		again, err := w.decide(ctx, last)
 		if err != nil {
 			return nil, err
 		}
@@ -70,8 +74,7 @@ const (
 func newWhole(n *Node, v *view, reqs []bucket.Request) *whole {
 	w := &whole{n: n, v: v, reqs: reqs, decisions: make(bucket.Decisions, len(reqs))}
 	for i := range reqs {
-		to := v.target(v.table.Partition(ring.Hash(reqs[i].Key)))
-		g := w.group(to)
+		g := w.group(n.holderIn(v, v.table.Partition(ring.Hash(reqs[i].Key))))
 		g.reqs = append(g.reqs, i)
 	}
 	return w
@@ -133,7 +136,7 @@ func (w *whole) send(end bucket.Instant) {
 func (w *whole) checks(g *group, to []Check) []Check {
 	for _, i := range g.reqs {
 		p := w.v.table.Partition(ring.Hash(w.reqs[i].Key))
-		to = append(to, Check{Partition: p, Term: w.n.terms.of(p), Request: w.reqs[i]})
+		to = append(to, Check{Partition: p, Request: w.reqs[i]})
 	}
 	return to
 }
@@ -159,7 +162,12 @@ func (w *whole) receive(ctx context.Context) (err error) {
 // takeHere decides on g in this node's own store.
 func (w *whole) takeHere(g *group) error {
 	items := itemsOf(w.checks(g, nil))
-	holds, err := w.n.store.TakeAll(w.n.now(), items, len(w.groups) > 1)
+	now := w.n.now()
+	if !w.n.core.Decides(now) {
+		g.state = away
+		return nil
+	}
+	holds, err := w.n.store.TakeAll(now, items, len(w.groups) > 1)
 	if errors.Is(err, bucket.ErrMoved) {
 		g.state = away
 		return nil
@@ -197,13 +205,16 @@ func (w *whole) await(ctx context.Context, g *group) error {
 	}
 	m := w.v.members[g.to]
 	if g.ask.Err != nil {
-		m.failed(w.n.now())
+		w.n.failed(m, g.ask.Err)
+		if errors.Is(g.ask.Err, syscall.ECONNREFUSED) {
+			w.lose(g, m)
+		}
 		return nil //nolint:nilerr // that a peer is lost is an outcome here, which the state of g says
 	}
 	m.answered()
-	w.n.learn(g.ask)
 	switch g.ask.Answer.Status {
 	case NotHolder:
+		w.learn(g)
 		g.state = away
 	case Invalid:
 		g.state = denied
@@ -216,6 +227,39 @@ func (w *whole) await(ctx context.Context, g *group) error {
 		g.state = w.outcome(g)
 	}
 	return nil
+}
+
+// learn notes what the one who was asked for g, and is not the holder of all of it, knows.
+func (w *whole) learn(g *group) {
+	at := g.ask.Answer
+	w.n.step(func(c *core.Core, _ bucket.Instant) {
+		for i := range g.ask.Checks {
+			if p := g.ask.Checks[i].Partition; len(g.ask.Checks) == 1 || at.Holder == "" {
+				c.Learn(p, at.Holder, at.Term)
+			} else if holder, _ := c.Holder(p); holder == w.v.members[g.to].ID {
+				c.Lost(p, holder) // which of them it was is not said: the targets know
+			}
+		}
+	})
+}
+
+// lose notes that the process of m, which was asked for g, has ended: nothing of g was taken.
+func (w *whole) lose(g *group, m *member) {
+	g.state = away
+	w.n.step(func(c *core.Core, _ bucket.Instant) {
+		for i := range g.ask.Checks {
+			c.Lost(g.ask.Checks[i].Partition, m.ID)
+		}
+	})
+}
+
+// holderIn returns the index in v of whom this node takes for the holder of p; of itself if nobody else is known.
+func (n *Node) holderIn(v *view, p ring.Partition) int {
+	holder, _ := n.core.Route(p)
+	if i := v.index(holder); i >= 0 {
+		return i
+	}
+	return v.self
 }
 
 // orphan returns an ask with the Hold of g's.

@@ -48,6 +48,15 @@ type Config struct {
 	// PeerWait is how long a check waits for another node. Default: 50ms. Less answers sooner and degrades more often.
 	PeerWait time.Duration
 
+	// Fence is how long a node decides without hearing from more than half of the members. Default: 1500ms. It has to be
+	// less than what gossip takes to miss a node (2.4s with the default settings). Less makes a node that is cut off stop
+	// sooner, and one that stood still for a moment too.
+	Fence time.Duration
+
+	// ForgetAfter is how long a node that died without a word counts as a member when a side of a cut asks whether it is
+	// the larger one. Default: 10m. Less lets a small rest of a cluster go on sooner, and two sides of a long cut both.
+	ForgetAfter time.Duration
+
 	// Settle is how long the membership has to stand still before the ring follows it. Default: 75ms. Less follows
 	// sooner and moves partitions more often while several nodes start.
 	Settle time.Duration
@@ -85,6 +94,10 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: Transport is nil, want one such as peer.New returns", ErrConfig)
 	case c.PeerWait < 0:
 		return fmt.Errorf("%w: PeerWait is %v, want more than 0", ErrConfig, c.PeerWait)
+	case c.Fence < 0:
+		return fmt.Errorf("%w: Fence is %v, want more than 0", ErrConfig, c.Fence)
+	case c.ForgetAfter < 0:
+		return fmt.Errorf("%w: ForgetAfter is %v, want more than 0", ErrConfig, c.ForgetAfter)
 	case c.Settle < 0:
 		return fmt.Errorf("%w: Settle is %v, want more than 0", ErrConfig, c.Settle)
 	case c.MaxKeys < 0:

@@ -28,6 +28,11 @@ func (n *Node) Answer(from ring.Member, asks []Ask) {
 	v := n.view.Load()
 	for i := range asks {
 		a := &asks[i]
+		if a.Op == OpTell {
+			a.Answer = Answer{}
+			n.hear(from, a)
+			continue
+		}
 		if v == nil {
 			a.Answer = Answer{Status: NotHolder}
 			continue
@@ -43,11 +48,14 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 		a.Answer.Status, a.Answer.Reason = Invalid, reason
 		return
 	}
-	a.Answer.Term = n.terms.of(a.Checks[0].Partition)
-	if away := n.notMine(v, a); away != nil {
-		a.Answer.Status, a.Answer.Holder = NotHolder, away.ID
+	if p, away := n.notMine(now, a); away {
+		a.Answer.Status = NotHolder
+		if a.Answer.Holder, a.Answer.Term = n.core.Route(p); a.Answer.Holder == n.name {
+			a.Answer.Holder = "" // it may not decide
+		}
 		return
 	}
+	_, a.Answer.Term = n.core.Route(a.Checks[0].Partition)
 	var err error
 	switch a.Op {
 	case OpTake:
@@ -56,6 +64,8 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 		n.store.Refund(now, n.taken.undo(now, takenKey{from, a.Hold}))
 	case OpReset:
 		err = n.reset(a)
+	case OpCharge:
+		err = n.charge(now, a)
 	default:
 		err = fmt.Errorf("unknown operation %d", a.Op)
 	}
@@ -76,19 +86,30 @@ func (n *Node) flaw(a *Ask) string {
 	}
 	for i := range a.Checks {
 		c := &a.Checks[i]
-		if int(c.Partition) >= len(n.terms) {
-			return fmt.Sprintf("partition %d, want 0 to %d", c.Partition, len(n.terms)-1)
+		if int(c.Partition) >= n.core.Partitions {
+			return fmt.Sprintf("partition %d, want 0 to %d", c.Partition, n.core.Partitions-1)
 		}
-		n.terms.hear(c.Partition, c.Term)
 	}
 	return ""
 }
 
-// notMine returns the first member that should hold one of a's partitions and is not this node, nil if there is none.
-func (n *Node) notMine(v *view, a *Ask) *member {
+// notMine returns the first of a's partitions that this node may not decide on, and whether there is one.
+func (n *Node) notMine(now bucket.Instant, a *Ask) (ring.Partition, bool) {
+	decides := n.core.Decides(now)
 	for i := range a.Checks {
-		if p := a.Checks[i].Partition; !v.mine(p) {
-			return v.members[v.target(p)]
+		if p := a.Checks[i].Partition; !decides || !n.core.Holds(p) {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
+// charge charges what was admitted without the holder.
+func (n *Node) charge(now bucket.Instant, a *Ask) error {
+	for i := range a.Checks {
+		c := &a.Checks[i]
+		if err := n.store.Charge(now, int(c.Partition), &c.Request); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@
 //
 // A Node decides on the keys whose partition it holds, in its own memory, and asks the holder for all others, at most
 // three nodes one after the other. Where the holder does not answer within Config.PeerWait the request's OnLost rule does.
+// Partitions move between nodes with all that their buckets owe when nodes join and leave; package core has the rules.
 package cluster
 
 import (
@@ -17,30 +18,34 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/cluster/gossip"
 	"github.com/noriahq/noria/ring"
 )
 
 // A Node is one member of a cluster. Its methods are safe for concurrent use. Checks are answered once Ready is closed.
 type Node struct {
-	config  Config
-	name    ring.Member
-	boot    uint64
-	log     *slog.Logger
-	base    time.Time // Instant 0
-	store   *bucket.Store
-	builder *ring.Builder // of the watch goroutine alone
-	terms   terms
-	heirs   heirs
-	shares  shares
-	taken   taken
-	asks    sync.Pool // of *Ask
+	config   Config
+	name     ring.Member
+	boot     uint64
+	log      *slog.Logger
+	base     time.Time // Instant 0
+	store    *bucket.Store
+	replicas *bucket.Store // of what others hold
+	builder  *ring.Builder // of the watch goroutine alone
+	holding
+	gone   chan core.Run // runs of members whose processes have ended
+	heirs  heirs
+	shares shares
+	taken  taken
+	asks   sync.Pool // of *Ask
 
 	view     atomic.Pointer[view] // nil until the node is ready
 	lastHold atomic.Uint64        // the last Ask.Hold
 
 	degraded atomic.Uint64 // checks answered without their holder
 	leaving  atomic.Bool
+	ended    atomic.Bool // Run is over
 
 	opened chan struct{} // closed when the ports are open
 	ready  chan struct{} // closed when the node serves and the others know
@@ -72,7 +77,7 @@ func New(c Config) (*Node, error) {
 	base := time.Now()
 	n := &Node{
 		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base, builder: builder,
-		opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
+		gone: make(chan core.Run, 64), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if n.heirs.builder, err = ring.NewBuilder(c.Ring); err != nil {
 		return nil, fmt.Errorf("%w: Ring: %w", ErrConfig, err)
@@ -82,14 +87,9 @@ func New(c Config) (*Node, error) {
 		return nil, fmt.Errorf("%w: Ring: %w", ErrConfig, err)
 	}
 	partitions := empty.Params().Partitions
-	n.terms = make(terms, partitions)
 	n.lastHold.Store(n.boot) // those of an earlier run may still be remembered elsewhere
-	n.store, err = bucket.NewStore(bucket.StoreConfig{Partitions: partitions, MaxKeys: c.MaxKeys, Epoch: base})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	for p := range partitions {
-		n.store.Freeze(p)
+	if err := n.newHolding(partitions); err != nil {
+		return nil, err
 	}
 	n.asks.New = func() any { return NewAsk() }
 	n.shares.init()
@@ -135,11 +135,14 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return n.seek(ctx, g) })
 	tasks.Go(func() error { return n.announce(ctx) })
 	tasks.Go(func() error { return n.sweep(ctx) })
+	tasks.Go(func() error { return n.beat(ctx) })
+	tasks.Go(func() error { return n.settle(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		return n.config.Transport.Close()
 	})
 	err = tasks.Wait()
+	n.ended.Store(true)
 	n.view.Store(nil)
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -11,7 +11,7 @@ import (
 type Place struct {
 	Partition ring.Partition `json:"partition"`
 	Target    ring.Member    `json:"target"` // should hold the key
-	Holder    ring.Member    `json:"holder"` // holds it, as far as this node knows
+	Holder    ring.Member    `json:"holder"` // holds it, as far as this node knows; "" if it does not
 	Heir      ring.Member    `json:"heir"`   // would be the target without the target, "" if nobody
 	Term      Term           `json:"term"`   // of the holder, as far as this node knows
 }
@@ -28,7 +28,8 @@ func (n *Node) Where(key string) (Place, error) {
 	}
 	p := v.table.Partition(ring.Hash(key))
 	target := v.table.Target(p)
-	place := Place{Partition: p, Target: target, Holder: target, Term: n.terms.of(p)}
+	place := Place{Partition: p, Target: target}
+	place.Holder, place.Term = n.core.Route(p)
 	heir, err := n.heirs.of(v.table, p)
 	if err != nil {
 		return Place{}, err

@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
 )
 
 // shares are the buckets from which a node answers while the holder of a key cannot be reached: each of the N members
 // has one of an N-th of the rate, which is empty when the holder is lost. So all of them together admit no more than what
 // the holder's bucket would have gained meanwhile, and never a second burst.
 //
-// What shares admitted is not charged to the next holder: replicas and the handoff that would carry it there do not exist
-// yet, so a holder that comes back with its memory may admit it a second time.
+// What shares admitted is charged to the next holder as soon as there is one.
 type shares struct {
-	mu sync.Mutex
-	of map[string]*share // by key; guarded by mu
+	mu    sync.Mutex
+	of    map[string]*share // by key; guarded by mu
+	owing bool              // some share owes; guarded by mu
 }
 
 // share is the share of one key.
@@ -27,6 +28,8 @@ type share struct {
 	plan  *bucket.Plan
 	lost  bucket.Instant // since when the holder is
 	used  bucket.Instant
+	part  ring.Partition
+	owed  int64 // tokens admitted that no holder has been charged for
 	bucket.Bucket
 }
 
@@ -39,7 +42,7 @@ func (s *shares) init() { s.of = make(map[string]*share) }
 
 // take takes req.Cost from this node's share, one of members, of a bucket whose holder is lost since then. It denies
 // where there can be no share: a quota gains nothing, and a window is not shared.
-func (s *shares) take(now, lost bucket.Instant, members int, req *bucket.Request) bucket.Decision {
+func (s *shares) take(now, lost bucket.Instant, members int, p ring.Partition, req *bucket.Request) bucket.Decision {
 	if req.Limit.Tokens == 0 || req.Cost > req.Limit.Burst {
 		return bucket.Decision{Allowed: req.Cost == 0}
 	}
@@ -47,13 +50,68 @@ func (s *shares) take(now, lost bucket.Instant, members int, req *bucket.Request
 	defer s.mu.Unlock()
 	sh := s.of[req.Key]
 	if sh == nil || sh.lost != lost || sh.of != members || sh.limit != req.Limit {
+		owed := sh.debt()
 		if sh = newShare(sh.emptyAt(now, lost), lost, members, req.Limit); sh == nil || len(s.of) >= maxShares {
 			return bucket.Decision{Allowed: req.Cost == 0}
 		}
+		sh.part, sh.owed = p, owed
 		s.of[strings.Clone(req.Key)] = sh
 	}
 	sh.used = now
-	return sh.Take(now, sh.plan, req.Cost)
+	d := sh.Take(now, sh.plan, req.Cost)
+	if d.Allowed {
+		sh.owed += req.Cost
+		s.owing = s.owing || req.Cost > 0
+	}
+	return d
+}
+
+// debt returns what sh has admitted and nobody was charged for.
+func (sh *share) debt() int64 {
+	if sh == nil {
+		return 0
+	}
+	return sh.owed
+}
+
+// A due is what the holder of a key is to be charged.
+type due struct {
+	part ring.Partition
+	req  bucket.Request
+}
+
+// dues returns up to most charges, and takes them off the shares: who cannot deliver one gives it back by owe.
+func (s *shares) dues(most int) (dues []due) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.owing {
+		return nil
+	}
+	s.owing = false
+	for key, sh := range s.of {
+		if sh.owed == 0 {
+			continue
+		}
+		if len(dues) == most {
+			s.owing = true
+			break
+		}
+		cost := min(sh.owed, bucket.MaxCost)
+		dues = append(dues, due{sh.part, bucket.Request{Key: key, Limit: sh.limit, Cost: cost}})
+		sh.owed -= cost
+		s.owing = s.owing || sh.owed > 0
+	}
+	return dues
+}
+
+// owe makes a charge that was not delivered be due again.
+func (s *shares) owe(d due) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sh := s.of[d.req.Key]; sh != nil {
+		sh.owed += d.req.Cost
+		s.owing = true
+	}
 }
 
 // emptyAt returns as of when the share that comes after sh is empty: none of what sh may have given is given again. Without
@@ -88,7 +146,7 @@ func (s *shares) sweep(now bucket.Instant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, sh := range s.of {
-		if now.Sub(sh.used) > shareAge {
+		if age := now.Sub(sh.used); age > shareAge && sh.owed == 0 || age > 10*shareAge {
 			delete(s.of, key)
 		}
 	}

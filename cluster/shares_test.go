@@ -25,7 +25,7 @@ func TestShareGivesItsPartOnce(t *testing.T) {
 			change(i, &members, &l, &now)
 			s.sweep(now)
 			for range 2000 {
-				if s.take(now, lost, members, &bucket.Request{Key: "k", Limit: l, Cost: 1}).Allowed {
+				if s.take(now, lost, members, 0, &bucket.Request{Key: "k", Limit: l, Cost: 1}).Allowed {
 					given++
 				}
 			}

@@ -16,6 +16,8 @@ type Status struct {
 	Ring       string         `json:"ring"`       // parameters of the ring
 	Members    []MemberStatus `json:"members"`    // in order of their ids, this node among them
 	Partitions int            `json:"partitions"` // held by this node
+	Wanted     int            `json:"wanted"`     // that it should hold, and does not yet
+	Deciding   bool           `json:"deciding"`   // false while more than half of the members do not hear it
 	Keys       int            `json:"keys"`       // buckets in memory
 	Evicted    uint64         `json:"evicted"`    // buckets dropped because MaxKeys was reached
 	Degraded   uint64         `json:"degraded"`   // checks that were answered without their holder
@@ -25,9 +27,10 @@ type Status struct {
 // MemberStatus is what a node knows of one member.
 type MemberStatus struct {
 	ID         ring.Member `json:"id"`
-	Peer       string      `json:"peer"`       // address for node-to-node checks
-	Gossip     string      `json:"gossip"`     // address for membership
-	Partitions int         `json:"partitions"` // that the ring names this member for
+	Peer       string      `json:"peer"`               // address for node-to-node checks
+	Gossip     string      `json:"gossip"`             // address for membership
+	Partitions int         `json:"partitions"`         // that the ring names this member for
+	Draining   bool        `json:"draining,omitempty"` // leaves as soon as it has nothing any more
 	Self       bool        `json:"self,omitempty"`
 }
 
@@ -53,10 +56,17 @@ func (n *Node) Status() Status {
 	default:
 	}
 	s.Epoch = fmt.Sprintf("%016x", v.table.Epoch())
-	s.Partitions = v.table.Count(v.self)
+	n.holding.mu.Lock()
+	s.Partitions, s.Wanted = n.core.Held(), n.core.Wants()
+	n.holding.mu.Unlock()
+	s.Deciding = n.core.Decides(n.now())
 	for i, m := range v.members {
+		targets := 0
+		if at, ok := v.table.Index(m.ID); ok {
+			targets = v.table.Count(at)
+		}
 		s.Members = append(s.Members, MemberStatus{
-			ID: m.ID, Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: v.table.Count(i), Self: i == v.self,
+			ID: m.ID, Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: targets, Draining: m.Draining, Self: i == v.self,
 		})
 	}
 	return s

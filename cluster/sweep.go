@@ -17,7 +17,7 @@ const (
 func (n *Node) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepTick)
 	defer tick.Stop()
-	each := len(n.terms)/int(sweepTime/sweepTick) + 1
+	each := n.core.Partitions/int(sweepTime/sweepTick) + 1
 	epoch := n.base
 	for {
 		select {
@@ -26,11 +26,13 @@ func (n *Node) sweep(ctx context.Context) error {
 		case <-tick.C:
 			now := n.now()
 			n.store.Sweep(now, each)
+			n.replicas.Sweep(now, each)
 			n.shares.sweep(now)
 			is := time.Now().Round(0).Add(-time.Duration(now))
 			if step := is.Sub(epoch.Round(0)); step.Abs() > clockStep {
 				epoch = is
 				n.store.SetEpoch(epoch)
+				n.replicas.SetEpoch(epoch)
 				n.log.Info("wall clock was set", "took", step)
 			}
 		}

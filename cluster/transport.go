@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -24,7 +25,7 @@ var (
 const Protocol = 1
 
 // A Term counts the holders that a partition has had; the higher replaces the lower.
-type Term uint64
+type Term = core.Term
 
 // An Op is what an Ask wants done.
 type Op uint8
@@ -35,6 +36,7 @@ const (
 	OpRefund           // give back what an earlier OpTake with the same Hold took
 	OpReset            // forget the buckets: they are full again
 	OpTell             // take note of Body, what one node's core says to another's; there are no checks
+	OpCharge           // take the costs whether the tokens are there or not: they were admitted without the holder
 )
 
 // A Check is one request inside an Ask, and its decision.

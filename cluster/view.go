@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 
 	"github.com/noriahq/noria/bucket"
@@ -11,9 +13,10 @@ import (
 // A view is what a node goes by at one time: who is a member, and who should hold what. It is never changed; a change of
 // the membership makes a new one.
 type view struct {
-	table   *ring.Table
-	self    int       // index of this node in table
-	members []*member // by their index in table
+	table   *ring.Table // targets: the members that do not leave, or all if all do
+	heirs   *ring.Table // targets if this node were gone; nil if there were none
+	members []*member   // all that are alive, in order of their ids
+	self    int         // index of this node in members
 }
 
 // A member is a node that this one can ask. It lives as long as the node is a member with the same boot and addresses.
@@ -23,21 +26,27 @@ type member struct {
 
 	// lost is since when the member has not answered, in Instants + 1; 0 while it does.
 	lost atomic.Int64
+
+	// refused says that somebody finds out whether its process has ended.
+	refused atomic.Bool
 }
-
-// target returns the index of the member that should hold p.
-func (v *view) target(p ring.Partition) int { return v.table.TargetIndex(p) }
-
-// mine says whether this node should hold p.
-func (v *view) mine(p ring.Partition) bool { return v.table.TargetIndex(p) == v.self }
 
 // member returns the member id, nil if there is none.
 func (v *view) member(id ring.Member) *member {
-	i, ok := v.table.Index(id)
-	if !ok {
+	i := v.index(id)
+	if i < 0 {
 		return nil
 	}
 	return v.members[i]
+}
+
+// index returns the index of the member id, -1 if there is none.
+func (v *view) index(id ring.Member) int {
+	i, ok := slices.BinarySearchFunc(v.members, id, func(m *member, id ring.Member) int { return cmp.Compare(m.ID, id) })
+	if !ok {
+		return -1
+	}
+	return i
 }
 
 // failed notes that m did not answer at now.

@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/cluster/gossip"
 	"github.com/noriahq/noria/ring"
 )
@@ -14,6 +17,7 @@ import (
 func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 	defer n.closePeers()
 	var members []gossip.Member
+	ended := map[ring.Member]uint64{} // the last run of a member whose process has ended
 	joined := n.joined
 	for {
 		select {
@@ -22,6 +26,8 @@ func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 		case <-joined:
 			joined = nil // the view may be published now
 		case members = <-g.Updates():
+		case run := <-n.gone:
+			ended[run.ID] = run.Boot
 		}
 		if err := n.contest(ctx, g.View().Conflicts); err != nil {
 			return err
@@ -33,10 +39,23 @@ func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 		if joined != nil || len(members) == 0 {
 			continue
 		}
-		if err := n.follow(members); err != nil {
+		if err := n.follow(members, ended); err != nil {
 			return err
 		}
+		n.bury(ended)
 	}
+}
+
+// bury tells the core whose processes have ended.
+func (n *Node) bury(ended map[ring.Member]uint64) {
+	if len(ended) == 0 {
+		return
+	}
+	n.step(func(c *core.Core, now bucket.Instant) {
+		for id, boot := range ended {
+			c.Gone(now, core.Run{ID: id, Boot: boot})
+		}
+	})
 }
 
 // contest returns an error that wraps ErrNameTaken if this node is the newer of two that have its name and the older one
@@ -59,9 +78,13 @@ func (n *Node) contest(ctx context.Context, conflicts []gossip.Conflict) error {
 // greetWait is how long a node is given to say that it lives.
 const greetWait = time.Second
 
-// follow makes a view of members and goes by it from now on.
-func (n *Node) follow(members []gossip.Member) error {
+// follow makes a view of members, but for those whose processes have ended, and goes by it from now on.
+func (n *Node) follow(members []gossip.Member, ended map[ring.Member]uint64) error {
 	began := time.Now()
+	members = slices.DeleteFunc(slices.Clone(members), func(m gossip.Member) bool {
+		boot, ok := ended[m.ID]
+		return ok && boot >= m.Boot && m.ID != n.name
+	})
 	old := n.view.Load()
 	v, err := n.newView(old, members)
 	if err != nil {
@@ -70,44 +93,70 @@ func (n *Node) follow(members []gossip.Member) error {
 	if old != nil && old.same(v) {
 		return nil
 	}
-	moved := n.rehold(old, v)
 	n.view.Store(v)
+	n.step(func(c *core.Core, now bucket.Instant) { c.View(now, v.core()) })
 	n.retire(old, v)
-	n.log.Info("members changed", "members", len(v.members), "moved", moved, "took", time.Since(began))
+	n.log.Info("members changed", "members", len(v.members), "took", time.Since(began))
 	return nil
+}
+
+// core returns v as a core wants it.
+func (v *view) core() core.View {
+	w := core.View{Table: v.table, Heirs: v.heirs}
+	for _, m := range v.members {
+		w.Members = append(w.Members, core.Member{ID: m.ID, Boot: m.Boot, Draining: m.Draining})
+	}
+	return w
 }
 
 // newView returns the view of members, with the connections of old to those that stay.
 func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
+	stay := slices.DeleteFunc(slices.Clone(members), func(m gossip.Member) bool { return m.Draining })
+	if len(stay) == 0 {
+		stay = members
+	}
+	table, err := n.builder.Table(idsOf(stay))
+	if err != nil {
+		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
+	}
+	v := &view{table: table, self: -1}
+	if v.heirs, err = n.builder.Without(table, n.name); err != nil {
+		return nil, err
+	}
+	if len(v.heirs.Members()) == 0 {
+		v.heirs = nil
+	}
+	for i := range members {
+		v.members = append(v.members, n.memberOf(old, members[i]))
+	}
+	slices.SortFunc(v.members, func(a, b *member) int { return cmp.Compare(a.ID, b.ID) })
+	if v.self = v.index(n.name); v.self < 0 {
+		return nil, fmt.Errorf("%w: this node is not a member of its own set", ErrMismatch)
+	}
+	return v, nil
+}
+
+func idsOf(members []gossip.Member) []ring.Member {
 	ids := make([]ring.Member, len(members))
 	for i := range members {
 		ids[i] = members[i].ID
 	}
-	table, err := n.builder.Table(ids)
-	if err != nil {
-		return nil, fmt.Errorf("ring of %d members: %w", len(members), err)
-	}
-	v := &view{table: table, members: make([]*member, len(table.Members()))}
-	for i := range members {
-		at, _ := table.Index(members[i].ID)
-		v.members[at] = n.memberOf(old, members[i])
-	}
-	self, ok := table.Index(n.name)
-	if !ok {
-		return nil, fmt.Errorf("%w: this node is not a member of its own set", ErrMismatch)
-	}
-	v.self = self
-	return v, nil
+	return ids
 }
 
-// memberOf returns m with old's connection, if old has m as it is, or a new one.
+// memberOf returns m with old's connection, if old has that run of m, or a new one.
 func (n *Node) memberOf(old *view, m gossip.Member) *member {
+	made := &member{Member: m}
 	if old != nil {
 		if was := old.member(m.ID); was != nil && was.Boot == m.Boot && was.Member.Peer == m.Peer {
-			return was
+			if was.Member == m {
+				return was
+			}
+			made.peer = was.peer
+			made.lost.Store(was.lost.Load())
+			return made
 		}
 	}
-	made := &member{Member: m}
 	if m.ID != n.name {
 		made.peer = n.config.Transport.Peer(m.ID, m.Peer)
 	}
@@ -117,35 +166,14 @@ func (n *Node) memberOf(old *view, m gossip.Member) *member {
 // same says whether v and o have the same members, boots and addresses, so that nothing is to be done.
 func (v *view) same(o *view) bool { return slices.Equal(v.members, o.members) }
 
-// rehold makes the store hold what v names this node for and nothing else. It returns how many partitions came or went.
-//
-// This is the one place where buckets are forgotten: what comes starts empty-handed, with full buckets, and what goes is
-// dropped instead of being handed on.
-func (n *Node) rehold(old, v *view) (moved int) {
-	for i := range n.terms {
-		p := ring.Partition(i)
-		had, has := old != nil && old.mine(p), v.mine(p)
-		switch {
-		case has && !had:
-			n.terms.begin(p)
-			n.store.Hold(i)
-			moved++
-		case had && !has:
-			n.store.Freeze(i)
-			n.store.Drop(i)
-			moved++
-		}
-	}
-	return moved
-}
-
 // retire closes the connections of old that v does not use.
 func (n *Node) retire(old, v *view) {
 	if old == nil {
 		return
 	}
 	for _, m := range old.members {
-		if m.peer != nil && !slices.Contains(v.members, m) {
+		uses := func(o *member) bool { return o.peer == m.peer }
+		if m.peer != nil && !slices.ContainsFunc(v.members, uses) {
 			m.peer.Close()
 		}
 	}
