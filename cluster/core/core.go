@@ -169,6 +169,7 @@ type part struct {
 	to      ring.Member // where to
 	toRound uint64      // the receiver's
 	toTerm  Term
+	lapsed  bool        // it was stale before
 	queued  ring.Member // in whose queue it waits
 	sending int         // parcels under way
 

@@ -44,14 +44,20 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 			if q.to != m.id || q.toRound == 0 || q.state == away || q.sending > 0 {
 				continue
 			}
+			if q.state != sending { // else it may have arrived already, by the term that was sent
+				q.lapsed, q.toTerm = q.state == stale && n.plant != plantStale, q.term+1
+			}
 			if n.plant != plantNoFreeze {
 				n.freeze(p, sending)
 			} else {
 				q.state = sending
 			}
-			q.toTerm = q.term + 1
+			first := Parcel{Partition: ring.Partition(p), Round: q.toRound, Stale: q.lapsed}
+			if first.Term = q.mine; !q.lapsed {
+				first.Term = q.toTerm
+			}
 			n.publish(p)
-			parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.toTerm, Round: q.toRound})
+			parcels := n.parcels(now, p, n.Store, first)
 			if since, cold := n.Store.Cold(p); cold {
 				parcels[0].Cold, parcels[0].ColdFor = true, now.Sub(since)
 			}
@@ -159,12 +165,30 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel) (accepted, who
 		return true, false
 	}
 	q.accepted = pl.Round
+	if pl.Stale || !n.Decides(now) {
+		n.takeStale(p, pl.Term)
+		return true, true
+	}
 	if q.copy > 0 {
 		n.forget(p) // what has come is newer
 	}
 	n.hold(now, p, max(pl.Term, q.term+1))
 	q.doubt = false
 	return true, true
+}
+
+// takeStale notes that buckets of p have come that make nobody its holder: they are merged, and what nobody has is an
+// orphan still.
+func (n *Core) takeStale(p int, term Term) {
+	q := &n.parts[p]
+	q.expect, q.got = "", chunks{}
+	if q.state == holding {
+		return
+	}
+	q.state, q.mine = stale, max(q.mine, term)
+	n.hear(p, term)
+	n.calm = false
+	n.publish(p)
 }
 
 // merge imports states into p. An error is a full store, or a state that breaks a rule: the others are taken.
@@ -205,9 +229,8 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 		case slices.Contains(r.Partly, pl.Partition):
 			q.sending--
 		default: // it did not arrive, and never will
-			q.state, q.to, q.toRound, q.sending, q.holder = stale, "", 0, 0, m.id
-			n.hear(p, q.toTerm)
-			n.publish(p)
+			q.holder = m.id
+			n.strand(p)
 		}
 	}
 }

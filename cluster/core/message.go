@@ -43,12 +43,13 @@ type Run struct {
 // A Parcel is buckets of one partition.
 type Parcel struct {
 	Partition ring.Partition
-	Term      Term          // the receiver's with a handoff, the sender's with a replica
+	Term      Term          // the receiver's with a handoff, the sender's with a replica or what is stale
 	Round     uint64        // of the claim that a handoff answers
 	Chunk     int           // number of the parcel among Chunks of the partition
 	Chunks    int           // 0 for replicas of what has changed
 	Cold      bool          // what the partition had was lost before
 	ColdFor   time.Duration // since when
+	Stale     bool          // somebody else may hold the partition: who takes this in is not made its holder by it
 	States    []bucket.State
 	Changes   []bucket.Change
 	IDs       []bucket.Remembered

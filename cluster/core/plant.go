@@ -16,5 +16,6 @@ const (
 	plantOldTerm            // replicas of an older term are accepted
 	plantLoop               // a request is redirected without end
 	plantEager              // who was answered a moment ago is taken for dead because the membership says so
+	plantStale              // who takes in what is stale becomes its holder
 	plants
 )

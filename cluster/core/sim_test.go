@@ -26,6 +26,7 @@ type sim struct {
 	alive []*simNode               // by name
 	keys  []*simKey
 	last  [simPartitions]time.Duration // when somebody stopped deciding on a partition
+	owner [simPartitions]*simNode      // who began to hold it last
 
 	asked, answered, gone, degraded, allowed int
 	ids                                      int

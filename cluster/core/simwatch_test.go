@@ -50,6 +50,21 @@ func (s *sim) mayLose(n *simNode, at time.Duration) bool {
 	return false
 }
 
+// alone says whether n is lost to the others, or was a moment ago.
+func (s *sim) alone(n *simNode) bool {
+	if n == nil || len(n.faults) == 0 {
+		return false
+	}
+	return s.now-healWait <= n.faults[len(n.faults)-1].to
+}
+
+// bothAlone says whether the holder of p and who keeps the replica are both lost to the others: then all that was admitted is, and
+// at most one burst is admitted again.
+func (s *sim) bothAlone(p int) bool {
+	h := s.owner[p]
+	return s.alone(h) && s.alone(s.nodes[h.core.heir(p)])
+}
+
 // regard looks at who is alone, and whether all see the same, after either may have changed.
 func (s *sim) regard() {
 	agree := len(s.cuts) == 0 && len(s.alive) > 0
@@ -107,20 +122,22 @@ func (s *sim) begun(n *simNode, p int) {
 	given := false
 	for _, o := range s.alive {
 		q := &o.core.parts[p]
-		if o != n && q.state == holding && s.now >= o.paused && o.core.Decides(s.clock(o)) {
+		if o != n && n.core.Decides(s.clock(n)) && q.state == holding && s.now >= o.paused && o.core.Decides(s.clock(o)) {
 			s.fail("%s has begun to hold partition %d, and %s has not ceased%s", n.id, p, o.id, s.describe(ring.Partition(p)))
 		}
 		given = given || q.state == sending && q.to == n.id && q.toTerm == n.core.parts[p].mine
 	}
+	all := s.bothAlone(p)
 	for _, k := range s.keys {
 		if int(k.part) != p {
 			continue
 		}
 		k.judge.lost(s.now - s.last[p])
 		if !given {
-			k.judge.forgive(s.now, func(a *admission) bool { return a.node != n && s.mayLose(a.node, a.at) })
+			k.judge.forgive(s.now, func(a *admission) bool { return all || a.node != n && s.mayLose(a.node, a.at) })
 		}
 	}
+	s.owner[p] = n
 }
 
 // check looks at the promises that hold once all see the same for a while.
@@ -130,13 +147,18 @@ func (s *sim) check() {
 			s.fail("all views are the same since %v, and %v", s.agreed, err)
 		}
 	}
+	for p := range ring.Partition(simPartitions) {
+		if ids := s.holders(p); len(ids) > 1 {
+			s.fail("partition %d is held by %v:%s", p, ids, s.describe(p))
+		}
+	}
 	s.after(100*time.Millisecond, s.check)
 }
 
 // holders returns who decides on p now.
 func (s *sim) holders(p ring.Partition) (ids []ring.Member) {
 	for _, n := range s.alive {
-		if n.core.parts[p].state == holding && n.core.Decides(s.clock(n)) {
+		if s.now >= n.paused && n.core.parts[p].state == holding && n.core.Decides(s.clock(n)) {
 			ids = append(ids, n.id)
 		}
 	}

@@ -202,10 +202,20 @@ func (n *Core) lose(id ring.Member) {
 			q.fill = ""
 		}
 		if q.state == sending && q.to == id { // it may have arrived, and may have been admitted from: a crash
-			q.state, q.to, q.toRound, q.sending, q.holder = stale, "", 0, 0, ""
-			n.hear(p, q.toTerm)
+			q.holder = ""
+			n.strand(p)
 		}
 	}
+}
+
+// strand makes p, which may have arrived where it was sent, stale.
+func (n *Core) strand(p int) {
+	q := &n.parts[p]
+	q.state, q.to, q.toRound, q.sending = stale, "", 0, 0
+	if !q.lapsed {
+		n.hear(p, q.toTerm)
+	}
+	n.publish(p)
 }
 
 // whole says whether this node sees more than half of the settled membership.
@@ -263,8 +273,12 @@ func (n *Core) refence(now bucket.Instant) {
 func (n *Core) pass(now bucket.Instant) {
 	n.fence.Store(int64(now))
 	for p := range n.parts {
-		if n.parts[p].state == holding {
+		switch q := &n.parts[p]; q.state {
+		case holding:
 			n.freeze(p, stale)
+		case sending: // whoever takes it in from now on must not take it for what its holder has
+			n.strand(p)
+		case away, stale:
 		}
 	}
 }

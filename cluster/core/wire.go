@@ -126,6 +126,7 @@ func (p *Parcel) append(b []byte, limits *limitsOut) []byte {
 	b = binary.AppendUvarint(b, uint64(p.Chunks))
 	b = appendBool(b, p.Cold)
 	b = binary.AppendVarint(b, int64(p.ColdFor))
+	b = appendBool(b, p.Stale)
 	b = binary.AppendUvarint(b, uint64(len(p.States)))
 	for i := range p.States {
 		b = limits.appendState(b, &p.States[i])
@@ -318,7 +319,7 @@ func (r *reader) parcel(p *Parcel) {
 	p.Partition = ring.Partition(r.small(math.MaxUint16))
 	p.Term, p.Round = r.term(), r.uint()
 	p.Chunk, p.Chunks = r.small(math.MaxInt32), r.small(maxChunks)
-	p.Cold, p.ColdFor = r.bool(), time.Duration(r.int())
+	p.Cold, p.ColdFor, p.Stale = r.bool(), time.Duration(r.int()), r.bool()
 	p.States = list(r, 4, r.state)
 	p.Changes = list(r, 5, func(c *bucket.Change) {
 		c.Partition, c.Replaces = int(p.Partition), r.bool()
