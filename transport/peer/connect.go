@@ -15,12 +15,13 @@ import (
 	"github.com/noriahq/noria/transport/peerpb"
 )
 
-// How long a stream may take to begin once it is connected, and the pauses between tries to open one.
+// How long a stream may take to begin once it is connected, and the pauses between tries to open one. The first are
+// short: a process that dies may still take in a connection, and only the next try is refused and tells that it is gone.
 const (
 	helloWait  = 5 * time.Second
-	firstPause = 100 * time.Millisecond
+	firstPause = 5 * time.Millisecond
 	longPause  = time.Second
-	settled    = time.Second // a stream that lasted this long is followed by the next without a pause
+	settled    = 100 * time.Millisecond // a stream that lasted this long is followed by the next without a pause
 )
 
 // run opens a stream, talks on it, and opens the next when it breaks, until ctx ends. It pauses after a try that failed

@@ -27,10 +27,15 @@ func (s state) String() string {
 	return [...]string{"idle", "opening", "open", "lost", "closed"}[s]
 }
 
-// When a peer counts as silent, and how often one ask then tries whether it still is.
+// A peer is silent when an ask was not answered in time and nothing else was either: for as long as that ask waited, for
+// silence at least, and for slowness times as long as it took the peer to answer of late, up to patience, so that one
+// that is only slow, or has to wait for a processor, is not taken for one that is gone. How often one ask then tries
+// whether it still is silent is probing.
 const (
-	silence = 10 * time.Millisecond // at least this long without an answer, so that a pause of the scheduler is none
-	probing = 100 * time.Millisecond
+	silence  = 40 * time.Millisecond
+	slowness = 3
+	patience = 250 * time.Millisecond
+	probing  = 100 * time.Millisecond
 )
 
 // link is one stream's way to one member, for checks or for what is told.
@@ -54,6 +59,7 @@ type link struct {
 	queue     queue        // guarded by mu
 	state     state        // guarded by mu
 	err       error        // guarded by mu; with which asks end when lost or closed
+	pace      instant      // guarded by mu; how long the peer took to answer of late, nearer to the longest
 	unheard   instant      // guarded by mu; when was first asked after the peer was last heard of, 0 if not
 	silent    bool         // guarded by mu; asks end at once until the peer is heard of again
 	nextProbe instant      // guarded by mu; when an ask is let through nevertheless
@@ -162,7 +168,7 @@ func (l *link) expire(now instant) instant {
 	dead, nextQueued := l.queue.expire(now, dead)
 	next := min(nextSent, nextQueued)
 	l.due.Store(int64(next))
-	l.hush(now, len(dead))
+	l.hush(now, dead)
 	l.mu.Unlock()
 	l.flightMu.Unlock()
 	l.t.count.expired.Add(uint64(len(dead)))
@@ -170,18 +176,24 @@ func (l *link) expire(now instant) instant {
 	return next
 }
 
-// hush makes the peer count as silent if asks died although nothing was heard of it for long enough.
-func (l *link) hush(now instant, dead int) {
-	if dead == 0 || l.silent || l.unheard == 0 || now-l.unheard < silence {
+// hush makes the peer count as silent if one of the dead asks shows it. It is called under mu.
+func (l *link) hush(now instant, dead []*cluster.Ask) {
+	if l.silent || l.unheard == 0 {
 		return
 	}
-	l.silent = true
-	l.nextProbe = now + probing
+	least := max(silence, min(slowness*l.pace, patience))
+	for _, a := range dead {
+		if now-l.unheard >= max(least, a.Wait) {
+			l.silent, l.nextProbe = true, now+probing
+			return
+		}
+	}
 }
 
-// heard says that the peer said something.
-func (l *link) heard() {
+// heard says that the peer said something, after it took that long.
+func (l *link) heard(took instant) {
 	l.mu.Lock()
 	l.silent, l.unheard = false, 0
+	l.pace = max(took, l.pace-(l.pace-took)/8)
 	l.mu.Unlock()
 }

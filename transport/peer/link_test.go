@@ -255,6 +255,36 @@ func TestFrozenPeer(t *testing.T) {
 	})
 }
 
+// A peer that is slow, so that asks wait in vain for those before them, is not taken for one that is gone: each caller
+// gets the time it has.
+func TestSlowPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const wait = 50 * time.Millisecond
+		f := newFleet(t, Config{}, handler{answer: func(ring.Member, []cluster.Ask) { time.Sleep(30 * time.Millisecond) }})
+		var answered, late, atOnce atomic.Int64
+		var running sync.WaitGroup
+		for i := range 40 {
+			running.Go(func() {
+				time.Sleep(time.Duration(i) * 1700 * time.Microsecond) // those behind in the queue are late
+				for range 50 {
+					switch took, err := f.ask(newAsk("k", wait)); {
+					case err == nil:
+						answered.Add(1)
+					case took >= wait:
+						late.Add(1)
+					default:
+						atOnce.Add(1)
+					}
+				}
+			})
+		}
+		running.Wait()
+		if n := atOnce.Load(); n > 0 || answered.Load() == 0 || late.Load() == 0 {
+			t.Errorf("%d asks were answered, %d too late, %d ended at once; want some, some and none", answered.Load(), late.Load(), n)
+		}
+	})
+}
+
 // Callers who wait for a frozen peer at the same time wait no longer than one does, even when so much is queued that a
 // send blocks.
 func TestFrozenPeerBlocksWriter(t *testing.T) {

@@ -147,20 +147,22 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 	if len(f.answers) == 0 {
 		return asks, nil
 	}
-	l, took := s.l, never
+	l, took := s.l, instant(0)
 	l.flightMu.Lock()
 	asks, of, err := l.flight.claim(f.seq, len(f.answers), asks)
 	free := err == nil && of.owed == 0
+	if err == nil {
+		took = l.t.now() - of.sent
+	}
 	if free {
 		l.answered.Store(int64(len(of.entries)))
-		took = l.t.now() - of.sent
 	}
 	l.flightMu.Unlock()
 	if err != nil {
 		finish(living(asks), cluster.ErrPeerLost)
 		return asks, err
 	}
-	l.heard()
+	l.heard(took)
 	switch {
 	case free && took < near && !s.near:
 		s.near = true // the slot is never given back
