@@ -13,7 +13,13 @@ func BenchmarkTakeTracked(b *testing.B) {
 			benchEach(b, benchLimit(), func(b *testing.B, q question) {
 				s := filled(b, q)
 				s.Track(how != "off")
+				for part := range 16384 {
+					s.TouchAll(part)
+				}
 				var changes []Change
+				if how == "first" {
+					changes = s.Changes(1, len(q.requests), changes)
+				}
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
 					if i == len(q.requests) {
