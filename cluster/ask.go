@@ -59,6 +59,9 @@ func (n *Node) takeHere(p ring.Partition, req *bucket.Request) (bucket.Decision,
 	}
 	d, err := n.store.Take(now, int(p), req)
 	d.Node = string(n.name)
+	if err == nil && isDurable(req, &d) {
+		d = n.endure(p, req, d)
+	}
 	return d, err
 }
 

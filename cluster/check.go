@@ -23,6 +23,9 @@ func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, 
 		d, err := n.store.Take(now, int(p), &req)
 		if err == nil {
 			d.Node = string(n.name)
+			if isDurable(&req, &d) {
+				return n.endure(p, &req, d), nil
+			}
 			return d, nil
 		}
 		if !errors.Is(err, bucket.ErrMoved) {

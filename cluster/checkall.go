@@ -180,6 +180,9 @@ func (w *whole) takeHere(g *group) error {
 	for k, i := range g.reqs {
 		w.decisions[i] = items[k].Decision
 		w.decisions[i].Node = string(w.n.name)
+		if r := &w.reqs[i]; isDurable(r, &w.decisions[i]) {
+			w.decisions[i] = w.n.endure(ring.Partition(items[k].Partition), r, w.decisions[i])
+		}
 	}
 	g.state = w.outcome(g)
 	return nil

@@ -39,6 +39,9 @@ func (n *Node) Answer(from ring.Member, asks []Ask) {
 		}
 		n.answer(now, v, from, a)
 	}
+	if v != nil {
+		n.endureAll(asks)
+	}
 }
 
 // answer decides on a.

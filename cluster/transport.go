@@ -190,6 +190,6 @@ type Handler interface {
 	Hello(h Hello) error
 
 	// Answer decides on asks, which came from one peer in one message, and fills in their Answers and Decisions. It does
-	// not block. The asks and the strings in them are the caller's again when it returns.
+	// not block, but for Config.PeerWait where a limit has the durability sync and the replica's keeper does not answer. The asks and the strings in them are the caller's again when it returns.
 	Answer(from ring.Member, asks []Ask)
 }
