@@ -13,7 +13,7 @@ type claim struct {
 	wanted  []int          // what is asked for, in ascending order
 	waiting []ring.Member  // who has not answered yet
 	stuck   map[int]bool   // somebody may have it, or will not give it yet
-	copies  map[int]origin // the newest replica that somebody else has
+	copies  map[int]origin // the newest replica that somebody else has and this node has not
 	silent  bool           // somebody could not be asked
 	missing bool           // the same, or somebody has another view
 	next    bucket.Instant // when to claim again, if something is wanted then
@@ -31,7 +31,7 @@ func (n *Core) claimAll(now bucket.Instant) {
 	n.calm = false
 	for p := range n.parts {
 		q := &n.parts[p]
-		q.expect, q.doubt = "", n.isTarget(p)
+		q.expect, q.doubt, q.merged = "", n.isTarget(p), nil
 	}
 	n.begin(now, func(p int) bool { return n.parts[p].doubt })
 }
@@ -158,7 +158,7 @@ func (n *Core) answered(now bucket.Instant, m *member, msg *Message, r *Reply) {
 func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
 	c, q := &n.claim, &n.parts[p]
 	n.hear(p, at.Term)
-	if at.Copy > c.copies[p].term {
+	if at.Copy > c.copies[p].term && q.merged[m.id] < at.Copy {
 		c.copies[p] = origin{m.id, at.Copy}
 	}
 	switch at.Status {
@@ -180,7 +180,8 @@ func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
 	n.publish(p)
 }
 
-// conclude starts what nobody has, once all members have said so, by the same view: then there is nobody else who may.
+// conclude starts what nobody has, once all members have said so, by the same view: then there is nobody else who may. All
+// replicas of the last term are merged first: two have one while the heir changes, and neither need be whole.
 func (n *Core) conclude(now bucket.Instant) {
 	c := &n.claim
 	if c.round == 0 || len(c.waiting) > 0 {
@@ -203,7 +204,7 @@ func (n *Core) conclude(now bucket.Instant) {
 			continue
 		}
 		best := c.copies[p]
-		if best.term > n.best(p) && n.plant != plantOldReplica {
+		if best.term > 0 && best.term >= n.best(p) && n.plant != plantOldReplica {
 			if fetch == nil {
 				fetch = map[ring.Member][]ring.Partition{}
 			}

@@ -134,6 +134,7 @@ type Core struct {
 	changes []bucket.Change  // room for one tick's
 	heard   []bucket.Instant // room for refence
 	fence   atomic.Int64     // Instant from which on this node does not decide
+	lapsed  bool             // it has stopped since
 	counted atomic.Int64     // what Size said last
 	plant   plant            // a planted bug, in tests
 }
@@ -164,6 +165,8 @@ type part struct {
 	doubt    bool           // somebody else may have it too
 	accepted uint64         // round of the last handoff that was accepted
 	got      chunks         // of the handoff under way
+
+	merged map[ring.Member]Term // whose replicas were merged, of which terms
 
 	// Of what this node sends.
 	to      ring.Member // where to
@@ -322,7 +325,7 @@ func (n *Core) hold(now bucket.Instant, p int, term Term) {
 	n.founded = true
 	q.state, q.term, q.mine, q.holder, q.expect = holding, term, term, n.Self, ""
 	q.to, q.toRound, q.sending, q.heir = "", 0, 0, ""
-	q.got = chunks{}
+	q.got, q.merged = chunks{}, nil
 	n.Store.Hold(p)
 	n.refill(p)
 	n.publish(p)

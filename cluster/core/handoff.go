@@ -134,6 +134,8 @@ func (n *Core) handed(now bucket.Instant, from *member, msg *Message, r *Reply) 
 			r.Taken = append(r.Taken, pl.Partition)
 		case accepted:
 			r.Partly = append(r.Partly, pl.Partition)
+		case n.parts[pl.Partition].mine < pl.Term: // and of a later round than the one that it answers
+			r.Never = append(r.Never, pl.Partition)
 		}
 	}
 }
@@ -164,9 +166,12 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel) (accepted, who
 	if slices.Contains(q.got.have, false) {
 		return true, false
 	}
-	q.accepted = pl.Round
+	if !pl.Stale { // else what its holder has may come yet, in answer to the same claim
+		q.accepted = pl.Round
+	}
 	if pl.Stale || !n.Decides(now) {
-		n.takeStale(p, pl.Term)
+		n.takeStale(from, p, pl.Term)
+		n.claim.next = now
 		return true, true
 	}
 	if q.copy > 0 {
@@ -179,12 +184,16 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel) (accepted, who
 
 // takeStale notes that buckets of p have come that make nobody its holder: they are merged, and what nobody has is an
 // orphan still.
-func (n *Core) takeStale(p int, term Term) {
+func (n *Core) takeStale(from *member, p int, term Term) {
 	q := &n.parts[p]
 	q.expect, q.got = "", chunks{}
 	if q.state == holding {
 		return
 	}
+	if q.merged == nil {
+		q.merged = map[ring.Member]Term{}
+	}
+	q.merged[from.id] = term
 	q.state, q.mine = stale, max(q.mine, term)
 	n.hear(p, term)
 	n.calm = false
@@ -208,13 +217,6 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 		pl := &msg.Parts[i]
 		p := int(pl.Partition)
 		q := &n.parts[p]
-		if q.copy > 0 && q.state == away && r != nil && slices.Contains(r.Taken, pl.Partition) && pl.Term > q.copy {
-			n.forget(p) // it was a replica that was fetched
-			q.holder = m.id
-			n.hear(p, pl.Term)
-			n.publish(p)
-			continue
-		}
 		if q.state != sending || q.to != m.id || q.toRound != pl.Round {
 			continue
 		}
@@ -228,7 +230,9 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 			n.leave(now, p, m.id, pl.Term)
 		case slices.Contains(r.Partly, pl.Partition):
 			q.sending--
-		default: // it did not arrive, and never will
+		case slices.Contains(r.Never, pl.Partition) && !q.lapsed && q.term == q.mine:
+			n.hold(now, p, q.term)
+		default: // it may have arrived, and may have moved on
 			q.holder = m.id
 			n.strand(p)
 		}
@@ -254,7 +258,7 @@ func (n *Core) handReplicas(now bucket.Instant, m *member) {
 		if q.copy == 0 || q.state != away {
 			continue
 		}
-		for _, pl := range n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy + 1, Round: f.round}) {
+		for _, pl := range n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy, Round: f.round, Stale: true}) {
 			n.bulk(now, m, &Message{Kind: Handoff, Parts: []Parcel{pl}})
 		}
 	}

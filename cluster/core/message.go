@@ -69,6 +69,7 @@ type Reply struct {
 	Places []Place          // of a claim: one for each of Wanted
 	Taken  []ring.Partition // of a handoff: those that are held now
 	Partly []ring.Partition // of a handoff: those of which more parcels have to come
+	Never  []ring.Partition // of a handoff: those that have not arrived by that term, and will not be let in
 	Over   []Place          // of replicas: those that somebody else holds at a higher term
 }
 

@@ -13,6 +13,7 @@ func (n *Core) Tick(now bucket.Instant) {
 	if n.table == nil {
 		return
 	}
+	n.lapse(now)
 	n.forgetOld(now, n.settled)
 	n.forgetOld(now, n.gone)
 	n.refence(now)
@@ -49,6 +50,7 @@ func (n *Core) push(now bucket.Instant, m *member) {
 
 // Tell takes note of what from says and answers it. What is wrong with it is ignored, as far as it is wrong.
 func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
+	n.lapse(now)
 	r := &Reply{Boot: n.Boot, Epoch: n.epoch, Founded: n.founded}
 	m := n.members[from]
 	if m == nil || m.boot != msg.Boot || !n.fits(msg) {
@@ -100,6 +102,7 @@ func (n *Core) fits(msg *Message) bool {
 
 // Done notes what became of a message: r is its answer, nil if there was none.
 func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
+	n.lapse(now)
 	m := n.members[o.To]
 	if m == nil || m.boot != o.Boot {
 		return

@@ -63,6 +63,11 @@ type member struct {
 // View makes n go by v. Who is not among its members any more has left if it was draining, and is taken for dead, and still
 // counted for the majority, if not.
 func (n *Core) View(now bucket.Instant, v View) {
+	n.lapse(now)
+	met := bucket.Instant(math.MinInt64 / 2)
+	if n.Decides(now) {
+		met = now // who is new has not answered yet: a node goes on meanwhile, but does not begin to by it
+	}
 	for id, m := range n.members {
 		i := slices.IndexFunc(v.Members, func(o Member) bool { return o.ID == id })
 		if i >= 0 && v.Members[i].Boot == m.boot {
@@ -78,7 +83,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 	}
 	for _, o := range v.Members {
 		if o.ID != n.Self && n.members[o.ID] == nil {
-			n.members[o.ID] = &member{id: o.ID, boot: o.Boot, draining: o.Draining, heard: now, answered: math.MinInt64 / 2, beat: math.MinInt64 / 2}
+			n.members[o.ID] = &member{id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, beat: math.MinInt64 / 2}
 			delete(n.settled, o.ID)
 		}
 	}
@@ -267,11 +272,23 @@ func (n *Core) refence(now bucket.Instant) {
 		return
 	}
 	n.fence.Store(until)
+	n.lapsed = false
+}
+
+// lapse is pass if this node does not decide any more: nothing that it is told comes before that.
+func (n *Core) lapse(now bucket.Instant) {
+	if !n.Decides(now) {
+		n.pass(now)
+	}
 }
 
 // pass makes this node stop deciding: what it holds may be held by others from now on.
 func (n *Core) pass(now bucket.Instant) {
-	n.fence.Store(int64(now))
+	n.fence.Store(min(int64(now), n.fence.Load()))
+	if n.held == 0 && n.lapsed {
+		return
+	}
+	n.lapsed = true
 	for p := range n.parts {
 		switch q := &n.parts[p]; q.state {
 		case holding:

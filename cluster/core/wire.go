@@ -58,7 +58,8 @@ func (r *Reply) Append(b []byte) []byte {
 	b = appendPlaces(b, r.Places)
 	b = appendPlaces(b, r.Over)
 	b = appendPartitions(b, r.Taken)
-	return appendPartitions(b, r.Partly)
+	b = appendPartitions(b, r.Partly)
+	return appendPartitions(b, r.Never)
 }
 
 // ReadReply reads what Append has written. The error wraps ErrMessage.
@@ -67,7 +68,7 @@ func ReadReply(b []byte) (*Reply, error) {
 	m := &Reply{Known: r.bool(), Founded: r.bool(), Boot: r.uint(), Epoch: r.uint()}
 	m.Missed, m.Gone = r.runs(), r.runs()
 	m.Places, m.Over = r.places(), r.places()
-	m.Taken, m.Partly = r.partitions(), r.partitions()
+	m.Taken, m.Partly, m.Never = r.partitions(), r.partitions(), r.partitions()
 	return m, r.end()
 }
 
