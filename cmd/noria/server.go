@@ -75,6 +75,8 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, error) {
 		Alone:           s.alone,
 		MaxKeys:         s.maxKeys,
 		PeerWait:        s.peerWait,
+		Fence:           s.fence,
+		ForgetAfter:     s.forget,
 		Logger:          log,
 	})
 }

@@ -21,9 +21,11 @@ type settings struct {
 	peerWait time.Duration
 	stopWait time.Duration
 
-	join  []string
-	label string
-	alone bool
+	join   []string
+	label  string
+	alone  bool
+	fence  time.Duration
+	forget time.Duration
 
 	listen    ports
 	advertise struct{ peer, gossip string }
@@ -58,6 +60,8 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	cluster.add("join", "join", "gossip address `HOST:PORT` of a node to join; several with commas or repeated", &list{to: &s.join, parse: remote, kind: "addresses"})
 	cluster.add("label", "label", "`LABEL` of the cluster; nodes with another are not let in", of(&s.label, "label", "noria", text))
 	cluster.toggle("serve-alone", "serve_alone", "serve although none of those to join answers", &s.alone)
+	cluster.add("fence", "fence", "`TIME` a node decides without being heard by more than half of the members; more than 2s risks two holders in a cut", of(&s.fence, "duration", "1.5s", duration(100*time.Millisecond, time.Minute)))
+	cluster.add("forget-after", "forget_after", "`TIME` a member that died without a word counts when a side of a cut asks whether it is the larger", of(&s.forget, "duration", "10m", duration(time.Second, 24*time.Hour)))
 
 	addPorts(in("listen"), &s.listen)
 	advertise := in("advertise")
