@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/noriahq/noria/e2e/chaos"
@@ -26,7 +27,7 @@ func watchChaos(p *process) func(chaos.Progress) {
 		if now.Doing != "" {
 			doing = "  " + c.yellow(now.Doing)
 		}
-		failed := fmt.Sprintf("failed %s", count(now.Failed))
+		failed := "failed " + count(now.Failed)
 		if now.Failed > 0 {
 			failed = c.red(failed)
 		}
@@ -103,7 +104,7 @@ func number(n int) string {
 	if n == 0 {
 		return "-"
 	}
-	return fmt.Sprint(n)
+	return strconv.Itoa(n)
 }
 
 // dash returns s, or a dash for nothing.

@@ -17,10 +17,10 @@ import (
 	"github.com/noriahq/noria/transport/noriapb"
 )
 
-// A caller is a client at one node.
+// A caller is a client at one node, of which there may be another later by the same name.
 type caller struct {
 	client int
-	node   string
+	node   *node
 }
 
 // An asker asks one node.
@@ -30,8 +30,12 @@ type asker interface {
 }
 
 // Check implements Fleet. Clients with even numbers ask over gRPC, the others over HTTP.
-func (f *fleet) Check(ctx context.Context, node string, c Check) (Answer, error) {
-	a, err := f.asker(caller{c.Client, node})
+func (f *fleet) Check(ctx context.Context, name string, c Check) (Answer, error) {
+	n, err := f.node(name)
+	if err != nil {
+		return Answer{}, err
+	}
+	a, err := f.asker(caller{c.Client, n})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -45,9 +49,9 @@ func (f *fleet) asker(c caller) (asker, error) {
 	if a := f.callers[c]; a != nil {
 		return a, nil
 	}
-	n := f.nodes[c.node]
-	if n == nil || !n.isReady() {
-		return nil, fmt.Errorf("%w: %s is not ready", errUnreachable, c.node)
+	n := c.node
+	if !n.isReady() || n.hasEnded() {
+		return nil, fmt.Errorf("%w: %s is not up", errUnreachable, n.name)
 	}
 	var a asker
 	if c.client%2 == 0 {
@@ -65,11 +69,11 @@ func (f *fleet) asker(c caller) (asker, error) {
 }
 
 // forget closes the connections to a node that has ended.
-func (f *fleet) forget(name string) {
+func (f *fleet) forget(n *node) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for c, a := range f.callers {
-		if c.node == name {
+		if c.node == n {
 			a.close()
 			delete(f.callers, c)
 		}

@@ -164,7 +164,7 @@ func deeds() []string {
 }
 
 // nameForm is what a node can be called: short enough for the name of a network, too.
-var nameForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,15}$`) //nolint:gochecknoglobals // compiled once, never changed
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,15}$`)
 
 // flaw returns what is wrong with s in itself, and the field.
 func (s Step) flaw(p Plan, cuts bool) (field string, err error) {

@@ -44,7 +44,9 @@ func latencyOf(records []Record) Latency {
 		return Latency{}
 	}
 	slices.Sort(all)
-	at := func(part float64) float64 { return all[min(len(all)-1, int(part*float64(len(all))))].Seconds() * 1e3 }
+	at := func(part float64) float64 {
+		return float64(all[min(len(all)-1, int(part*float64(len(all))))].Round(time.Microsecond)) / 1e6
+	}
 	return Latency{Answers: len(all), P50: at(0.5), P99: at(0.99), Max: at(1)}
 }
 
@@ -100,7 +102,9 @@ func (h *History) feel(r *FaultReport, f Fault, next time.Duration) {
 				r.First = seconds(one.Returned - f.Began)
 			}
 			r.Last = seconds(one.Returned - f.Began)
-			r.degradedUntil = max(r.degradedUntil, one.Called-f.Down)
+			if after := one.Called - f.Down; after < max(0, r.degradedUntil)+apart { // later ones have another cause
+				r.degradedUntil = max(r.degradedUntil, after)
+			}
 		}
 	}
 }

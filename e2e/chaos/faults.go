@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -60,35 +59,6 @@ func (r *runner) step(ctx context.Context, s Step, lasting *sync.WaitGroup) erro
 		lasting.Go(func() { r.flap(ctx, node, s) })
 	}
 	return nil
-}
-
-// who returns the node that s means.
-func (r *runner) who(ctx context.Context, s Step) (string, error) {
-	awake := slices.DeleteFunc(slices.Clone(r.up), func(n string) bool { _, ok := r.frozen[n]; return ok })
-	switch {
-	case s.HolderOf != "":
-		l, ok := r.fleet.(Locator)
-		if !ok {
-			return "", errors.New("this fleet cannot tell who holds a key")
-		}
-		var key int
-		_, _ = fmt.Sscanf(s.HolderOf, "k%d", &key) // the plan was checked
-		holders, err := l.Holders(ctx, []Check{r.load.check(key)}, "")
-		if err != nil {
-			return "", fmt.Errorf("holder of %s: %w", s.HolderOf, err)
-		}
-		if !slices.Contains(r.up, holders[0]) {
-			return "", fmt.Errorf("holder of %s is %q, which is not up", s.HolderOf, holders[0])
-		}
-		return holders[0], nil
-	case s.Node == Any && len(awake) == 0:
-		return "", errors.New("no node is awake")
-	case s.Node == Any:
-		return awake[r.pick.IntN(len(awake))], nil
-	case !slices.Contains(r.up, s.Node):
-		return "", fmt.Errorf("%s is not up", s.Node)
-	}
-	return s.Node, nil
 }
 
 // now returns the time since the first request.
@@ -197,31 +167,6 @@ func (r *runner) end(ctx context.Context, kind, how, node string) (fault int, er
 	return fault, err
 }
 
-// maxAsked is the most keys whose holders are asked for before a kill: a kill must not wait long for answers that are old
-// by then.
-const maxAsked = 50_000
-
-// keysOf returns which keys the node holds, nil with the reason if that cannot be told.
-func (r *runner) keysOf(ctx context.Context, node string) (hit []bool, why string) {
-	l, ok := r.fleet.(Locator)
-	if !ok || r.plan.Keys > maxAsked {
-		return nil, "who held which key is not known: taken for the holder of all"
-	}
-	checks := make([]Check, r.plan.Keys)
-	for i := range checks {
-		checks[i] = r.load.check(i)
-	}
-	holders, err := l.Holders(ctx, checks, node)
-	if err != nil {
-		return nil, fmt.Sprintf("who held which key is not known, taken for the holder of all: %v", err)
-	}
-	hit = make([]bool, len(checks))
-	for i, h := range holders {
-		hit[i] = h == node || h == ""
-	}
-	return hit, ""
-}
-
 // restart ends a node and starts it again.
 func (r *runner) restart(ctx context.Context, kind, how, node string) (fault int, err error) {
 	fault, err = r.end(ctx, kind, how, node)
@@ -252,41 +197,4 @@ func (r *runner) rolling(ctx context.Context) error {
 		r.set(fault, func(f *Fault) { f.Calm = r.now() })
 	}
 	return ctx.Err()
-}
-
-// pause freezes a node for a time.
-func (r *runner) pause(ctx context.Context, node string, long time.Duration, lasting *sync.WaitGroup) error {
-	if _, ok := r.frozen[node]; ok {
-		return fmt.Errorf("%s is frozen already", node)
-	}
-	fault := r.begin(Pause, node)
-	if err := r.fleet.Pause(ctx, node); err != nil {
-		r.done(fault, err)
-		return err
-	}
-	r.frozen[node] = fault
-	r.set(fault, func(f *Fault) { f.Down = r.now() })
-	lasting.Go(func() {
-		timer := time.NewTimer(time.Hour)
-		defer timer.Stop()
-		sleep(ctx, timer, long)
-		r.act.Lock()
-		defer r.act.Unlock()
-		if r.frozen[node] != fault || !slices.Contains(r.up, node) {
-			r.done(fault, nil) // killed meanwhile
-			return
-		}
-		delete(r.frozen, node)
-		r.done(fault, r.fleet.Resume(context.WithoutCancel(ctx), node))
-	})
-	return nil
-}
-
-// frozenNodes returns who is frozen.
-func (r *runner) frozenNodes() []string {
-	var nodes []string
-	for n := range r.frozen {
-		nodes = append(nodes, n)
-	}
-	return nodes
 }

@@ -25,7 +25,7 @@ func (f *fleet) Holders(ctx context.Context, checks []Check, avoid string) ([]st
 	if len(nodes) == 0 {
 		return nil, errors.New("no other node is up")
 	}
-	asker, err := f.asker(caller{client: 0, node: nodes[0].name}) // over gRPC
+	asker, err := f.asker(caller{client: 0, node: nodes[0]}) // over gRPC
 	if err != nil {
 		return nil, err
 	}

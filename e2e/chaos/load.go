@@ -116,8 +116,8 @@ func sleep(ctx context.Context, timer *time.Timer, d time.Duration) bool {
 }
 
 // ask asks a node and returns what became of it.
-func (l *load) ask(ctx context.Context, client int, node string, key int, cost int64) Record {
-	ctx, cancel := context.WithTimeout(ctx, l.plan.Timeout)
+func (l *load) ask(run context.Context, client int, node string, key int, cost int64) Record {
+	ctx, cancel := context.WithTimeout(run, l.plan.Timeout)
 	defer cancel()
 	c := l.check(key)
 	c.Cost, c.Client = cost, client
@@ -125,8 +125,10 @@ func (l *load) ask(ctx context.Context, client int, node string, key int, cost i
 	answer, err := l.fleet.Check(ctx, node, c)
 	record.Returned = time.Since(l.base)
 	if err != nil {
-		l.tally[Failed].Add(1)
-		l.failed(err)
+		if run.Err() == nil { // else it was this run's end that failed it
+			l.tally[Failed].Add(1)
+			l.failed(err)
+		}
 		return record
 	}
 	record.Outcome, record.Source, record.Decided = Denied, sourceOf(answer), l.seats.index(answer.Node)
@@ -167,7 +169,7 @@ func kindOf(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || code == codes.DeadlineExceeded:
 		return "no answer until the deadline"
-	case errors.Is(err, errUnreachable) || code == codes.Unavailable:
+	case errors.Is(err, errUnreachable) || code == codes.Unavailable || code == codes.Canceled: // canceled is a connection that was closed
 		return "connection refused or broken"
 	case code != codes.Unknown:
 		return fmt.Sprint("gRPC status ", code)

@@ -52,7 +52,7 @@ func NewNetworks(ctx context.Context, delay time.Duration, loss float64) (n *Net
 		return nil, err
 	}
 	n = &Networks{prefix: fmt.Sprintf("%s%d-", netPrefix, os.Getpid()), delay: delay, loss: loss}
-	defer func() {
+	defer func() { //nolint:contextcheck // what was made is removed, also where ctx has ended
 		if err != nil {
 			err = errors.Join(err, n.Close())
 		}
@@ -198,7 +198,7 @@ func removeLeftovers(ctx context.Context) error {
 }
 
 // ours is the form of the names of namespaces.
-var ours = regexp.MustCompile(`^` + netPrefix + `(\d+)-[a-z0-9-]+$`) //nolint:gochecknoglobals // compiled once, never changed
+var ours = regexp.MustCompile(`^` + netPrefix + `(\d+)-[a-z0-9-]+$`)
 
 // removeNetworks removes the namespaces of the processes that whose likes.
 func removeNetworks(ctx context.Context, whose func(pid int) bool) error {

@@ -50,6 +50,8 @@ func TestParseErrors(t *testing.T) {
 		{plan: "nodes: many", want: "line 1: cannot unmarshal string: want a number"},
 		{plan: "rate: 5\nsteps: [{at: soon, do: join}]", want: `line 2: "soon" is no duration, want one such as 5s`},
 		{plan: "nodes: 3\n---\nnodes: 4", want: "a second document"},
+		{plan: "nodes: &a 3", want: "line 1: anchors, aliases and tags are not read here"},
+		{plan: "nodes: 3\nsteps:\n !0 #0", want: "line 3: anchors, aliases and tags are not read here"},
 		{plan: "nodes: [3", want: "line 1: "},
 		{plan: strings.Repeat("[", 1000), want: "line 1: more than 100 brackets"},
 		{plan: "nodes: 0", want: "line 1: nodes: is 0, want 1 to 20"},

@@ -100,6 +100,35 @@ func TestAllowIsNotCounted(t *testing.T) {
 	}
 }
 
+// Holders that are slow though nothing was done to them may cost what shares gain meanwhile, where there are shares, and
+// no more: not a second burst.
+func TestSlowHolders(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		onLost   string
+		degraded int64 // tokens admitted by shares, in the second after the burst
+		wantKept bool
+	}{
+		{"a share's refill", "", 5, true},
+		{"more than the refill", "", 20, false},
+		{"deny", "deny", 5, false},
+	} {
+		p := busy()
+		p.Limits = []Limit{{Limit: "5/s burst 20", OnLost: c.onLost}}
+		h := &History{Plan: p.withDefaults(), Took: time.Minute, Limits: make([]uint8, p.Keys), Nodes: []string{"a"}}
+		add := func(at time.Duration, cost int64, source Source) {
+			h.Records = append(h.Records, Record{Called: at, Returned: at, Cost: int32(cost), Outcome: Allowed, Source: source})
+		}
+		add(second, 20, SourceHolder)
+		add(second+10*time.Millisecond, 1, SourceDegraded)
+		add(2*second, c.degraded-1, SourceDegraded)
+		add(2*second, 4, SourceHolder)
+		if v := Judge(h); v.Kept != c.wantKept || len(v.Notes) != 1 {
+			t.Errorf("%s: kept %v, notes %q, want kept %v and one note; %+v", c.name, v.Kept, v.Notes, c.wantKept, v.Promises)
+		}
+	}
+}
+
 // A run that is stopped says so, has its fleet closed, and judges what there is.
 func TestStopped(t *testing.T) {
 	p := busy(Step{At: 0, Do: Pause, Node: "a", For: 50 * second})

@@ -32,6 +32,7 @@ type keyFigure struct {
 // WriteReport writes one HTML page about the history and its verdict to w: it needs nothing from elsewhere, and runs no
 // script.
 func WriteReport(w io.Writer, h *History, v Verdict) error {
+	h = h.withSlow()
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"after": func(s *float64) string {
 			if s == nil {

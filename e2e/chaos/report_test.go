@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"io"
 	"regexp"
 	"strings"
@@ -43,23 +44,25 @@ func balanced(t *testing.T, page string) {
 	open := map[string]int{}
 	z := html.NewTokenizer(strings.NewReader(page))
 	for {
-		switch z.Next() {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			break
+		}
+		name, _ := z.TagName()
+		switch kind {
 		case html.StartTagToken:
-			name, _ := z.TagName()
 			open[string(name)]++
 		case html.EndTagToken:
-			name, _ := z.TagName()
 			open[string(name)]--
-		case html.ErrorToken:
-			if z.Err() != io.EOF {
-				t.Error(z.Err())
-			}
-			for _, name := range []string{"svg", "g", "text", "table", "tr", "figure", "figcaption", "span", "div", "html"} {
-				if open[name] != 0 {
-					t.Errorf("%d more <%s> are opened than closed", open[name], name)
-				}
-			}
-			return
+		default:
+		}
+	}
+	if !errors.Is(z.Err(), io.EOF) {
+		t.Error(z.Err())
+	}
+	for _, name := range []string{"svg", "g", "text", "table", "tr", "figure", "figcaption", "span", "div", "html"} {
+		if open[name] != 0 {
+			t.Errorf("%d more <%s> are opened than closed", open[name], name)
 		}
 	}
 }

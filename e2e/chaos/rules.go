@@ -19,6 +19,7 @@ import (
 //	  within doubleLoss   began to gone                      B         B                            B       3
 //	  of the last kill
 //	pause up to quick     began to resumed + healWait        r * pause, and 0 where on_lost is deny         4
+//	slow                  the degraded answers' times        r * that time, and 0 where on_lost is deny     4
 //	longer pause, cut,    began to healed + healWait         B + r * detection                              4
 //	flap, missed
 //
@@ -33,6 +34,8 @@ import (
 //     has lost the bucket by any durability.
 //   - A node that is frozen for less than quick is missed by nobody, so it stays the holder. Meanwhile the others answer
 //     from their shares, which begin empty and gain together at most r; its own bucket gains the same r.
+//   - A holder that has too much to do to answer its peers in time is as one that is frozen for as long: the others answer
+//     from their shares.
 //   - Whoever is cut off or frozen for longer is replaced, and goes on by itself until it finds out: a second burst, and
 //     what is refilled until then. Until healWait after the heal there may be two holders.
 //   - Answers that on_lost: allow gave without the holder are beyond any bound, by that rule. They are not counted.
@@ -72,6 +75,9 @@ func spanOf(f Fault) oracle.Span {
 	case 3:
 		return oracle.Span{From: f.Began, To: f.Down}
 	case 4:
+		if f.Kind == Slow {
+			return oracle.Span{From: f.Began, To: f.Over}
+		}
 		return oracle.Span{From: f.Began, To: f.Over + healWait}
 	default:
 		return oracle.Span{From: f.Began, To: max(f.Over, f.Calm)}
@@ -129,7 +135,7 @@ func (h *History) lostBy(f Fault, l Limit, admissions []oracle.Admission) int64 
 // splitBy returns how much a cut or a pause may cost.
 func (h *History) splitBy(f Fault, l Limit) int64 {
 	all := l.parsed.Burst + gained(l.parsed, h.Plan.Detection)
-	if long := f.Over - f.Began; f.Kind == Pause && long <= quick {
+	if long := f.Over - f.Began; f.Kind == Slow || f.Kind == Pause && long <= quick {
 		if l.OnLost == "deny" {
 			return 0
 		}

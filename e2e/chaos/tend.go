@@ -75,8 +75,11 @@ func (r *runner) stirred() {
 	})
 }
 
-// Missed is the kind of a fault that was not asked for: nodes took each other for gone.
-const Missed = "missed"
+// The kinds of faults that were not asked for.
+const (
+	Missed = "missed" // nodes took each other for gone
+	Slow   = "slow"   // holders did not answer their peers in time, though nothing was done to them
+)
 
 // watch tells how it goes until ctx ends.
 func (r *runner) watch(ctx context.Context, tell func(Progress)) {

@@ -26,28 +26,72 @@ func Parse(b []byte, cuts bool) (Plan, error) {
 	if err := sane(b); err != nil {
 		return Plan{}, err
 	}
-	p := New()
-	decoder := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
-	if err := decoder.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+	file, err := parser.ParseBytes(b, 0)
+	if err != nil {
 		return Plan{}, decodeError(b, err)
 	}
-	var more any
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return Plan{}, errors.New("a second document begins after the plan, want one")
+	if err := ordinary(file); err != nil {
+		return Plan{}, err
+	}
+	p, err := decode(b)
+	if err != nil {
+		return Plan{}, err
 	}
 	flaws := p.flaws(cuts)
 	if len(flaws) == 0 {
 		return p.withDefaults(), nil
-	}
-	file, err := parser.ParseBytes(b, 0)
-	if err != nil {
-		return Plan{}, decodeError(b, err)
 	}
 	var all []error
 	for _, f := range flaws {
 		all = append(all, fmt.Errorf("%s%s: %w", lineOf(file, f.field), f.field, f.err))
 	}
 	return Plan{}, errors.Join(all...)
+}
+
+// decode reads a plan, unchecked.
+func decode(b []byte) (p Plan, err error) {
+	defer func() {
+		if wrong := recover(); wrong != nil { // the library's decoder does that for files that are wrong in rare ways
+			err = fmt.Errorf("not a plan: %v", wrong)
+		}
+	}()
+	p = New()
+	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+		return Plan{}, decodeError(b, err)
+	}
+	return p, nil
+}
+
+// ordinary returns an error for a file that has more than one document, or what plans do not need.
+func ordinary(file *ast.File) error {
+	var refused refuser
+	documents := 0
+	for _, doc := range file.Docs {
+		if doc.Body == nil || doc.Body.Type() == ast.CommentGroupType {
+			continue
+		}
+		if documents++; documents > 1 {
+			return errors.New("a second document begins after the plan, want one")
+		}
+		ast.Walk(&refused, doc.Body)
+	}
+	return refused.err
+}
+
+// A refuser finds anchors, aliases and tags.
+type refuser struct{ err error }
+
+// Visit implements ast.Visitor.
+func (r *refuser) Visit(n ast.Node) ast.Visitor {
+	switch n.Type() {
+	case ast.AnchorType, ast.AliasType, ast.TagType, ast.MergeKeyType:
+		if r.err == nil {
+			r.err = fmt.Errorf("line %d: anchors, aliases and tags are not read here", n.GetToken().Position.Line)
+		}
+		return nil
+	default:
+		return r
+	}
 }
 
 // YAML returns p as Parse reads it.
