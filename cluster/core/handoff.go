@@ -120,6 +120,9 @@ func (pl *Parcel) size() int {
 
 // bulk sends m a large message.
 func (n *Core) bulk(now bucket.Instant, m *member, msg *Message) {
+	if n.plant == plantSender && msg.Kind == Handoff {
+		msg.Round = uint64(now)
+	}
 	m.bulk++
 	n.send(now, m, msg)
 }
@@ -129,7 +132,7 @@ func (n *Core) handed(now bucket.Instant, from *member, msg *Message, r *Reply) 
 	from.handed = now
 	for i := range msg.Parts {
 		pl := &msg.Parts[i]
-		switch accepted, whole := n.take(now, from, pl); {
+		switch accepted, whole := n.take(now, from, pl, msg.Round); {
 		case whole:
 			r.Taken = append(r.Taken, pl.Partition)
 		case accepted:
@@ -142,7 +145,7 @@ func (n *Core) handed(now bucket.Instant, from *member, msg *Message, r *Reply) 
 
 // take takes a parcel in. It does not accept one that answers an older claim than the last, or none: such a one may be a
 // late copy of what has moved on since.
-func (n *Core) take(now bucket.Instant, from *member, pl *Parcel) (accepted, whole bool) {
+func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (accepted, whole bool) {
 	p := int(pl.Partition)
 	q := &n.parts[p]
 	if pl.Round == q.accepted && pl.Round != 0 {
@@ -156,8 +159,14 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel) (accepted, who
 		q.got = chunks{round: pl.Round, from: from.id, have: make([]bool, max(pl.Chunks, 1))}
 	}
 	if !q.got.have[pl.Chunk] {
-		n.merge(now, p, pl.States)
-		n.Store.ImportIDs(now, p, pl.IDs)
+		at := now
+		if n.plant == plantSender {
+			at = bucket.Instant(sent)
+		}
+		n.merge(at, p, pl.States)
+		if n.plant != plantForgetIDs {
+			n.Store.ImportIDs(now, p, pl.IDs)
+		}
 		if pl.Cold {
 			n.Store.SetCold(p, now-bucket.Instant(max(pl.ColdFor, 0)), true)
 		}
@@ -207,6 +216,8 @@ func (n *Core) merge(now bucket.Instant, p int, states []bucket.State) {
 		n.Store.Drop(p)
 	case plantLoseStates:
 		return
+	case plantSum:
+		states = n.sum(now, p, states)
 	}
 	n.Store.Import(now, p, states)
 }

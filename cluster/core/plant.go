@@ -1,5 +1,7 @@
 package core
 
+import "github.com/noriahq/noria/bucket"
+
 // The planted bugs.
 const (
 	noPlant           plant = iota
@@ -17,5 +19,20 @@ const (
 	plantLoop               // a request is redirected without end
 	plantEager              // who was answered a moment ago is taken for dead because the membership says so
 	plantStale              // who takes in what is stale becomes its holder
+	plantSum                // two copies of a bucket owe what both owe
+	plantSender             // a handoff counts from when it was sent, by the sender's clock
+	plantForgetIDs          // a handoff leaves the request ids behind
 	plants
 )
+
+// sum returns states with what this node's buckets owe added, for plantSum.
+func (n *Core) sum(now bucket.Instant, p int, states []bucket.State) []bucket.State {
+	sums := make([]bucket.State, len(states))
+	for i, st := range states {
+		if mine, ok := n.Store.State(now, p, st.Key); ok {
+			st.Debt += mine.Debt
+		}
+		sums[i] = st
+	}
+	return sums
+}

@@ -73,7 +73,7 @@ func (s *sim) load() {
 	if len(s.alive) > 0 {
 		s.ask(s.someKey(), some(s, s.alive))
 	}
-	s.after(time.Duration(s.rng.ExpFloat64()*float64(8*time.Millisecond)), s.load)
+	s.after(time.Duration(s.rng.ExpFloat64()*float64(15*time.Millisecond)), s.load)
 }
 
 // hammer makes many ask for one key at once now and then.
@@ -86,7 +86,7 @@ func (s *sim) hammer() {
 			}
 		})
 	}
-	s.after(200*time.Millisecond+s.upTo(time.Second), s.hammer)
+	s.after(300*time.Millisecond+s.upTo(time.Second), s.hammer)
 }
 
 // ask asks n for a few tokens of k. Where no state is lost some requests have an id, and are sent once more.

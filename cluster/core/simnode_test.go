@@ -30,6 +30,7 @@ type simNode struct {
 	deferred []func()
 	tick     func()
 	holds    [simPartitions]bool
+	missed   time.Duration // since when somebody does not hear it, open if all do
 	faults   []span
 }
 
@@ -37,7 +38,7 @@ type simNode struct {
 func (s *sim) start(id ring.Member) *simNode {
 	first := len(s.nodes) == 0
 	n := &simNode{
-		id: id, boot: 1, alive: true, joined: first, born: s.now,
+		id: id, boot: 1, alive: true, joined: first, born: s.now, missed: open,
 		drift: (2*s.rng.Float64() - 1) * driftMost, sees: map[ring.Member]Member{},
 	}
 	if was := s.nodes[id]; was != nil {

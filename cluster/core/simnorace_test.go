@@ -2,4 +2,8 @@
 
 package core
 
-const seedsMost = 2000
+// How many clusters are tried, and how many for each planted bug.
+const (
+	seedsMost   = 2000
+	plantedMost = 400
+)

@@ -2,4 +2,8 @@
 
 package core
 
-const seedsMost = 150
+// How many clusters are tried, and how many for each planted bug.
+const (
+	seedsMost   = 150
+	plantedMost = 60
+)

@@ -17,7 +17,7 @@ const open = time.Duration(math.MaxInt64)
 // lose begins a fault of n.
 func (s *sim) lose(n *simNode) {
 	if i := len(n.faults); i == 0 || n.faults[i-1].to != open {
-		n.faults = append(n.faults, span{s.now, open})
+		n.faults = append(n.faults, span{min(n.missed, s.now), open})
 	}
 }
 
@@ -74,6 +74,12 @@ func (s *sim) regard() {
 			if o != n && s.hears(n, o) {
 				reach++
 			}
+		}
+		switch {
+		case reach == len(s.alive):
+			n.missed = open
+		case n.missed == open:
+			n.missed = s.now
 		}
 		if s.now < n.paused || 2*reach <= len(s.alive)+s.dead {
 			s.lose(n)

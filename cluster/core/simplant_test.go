@@ -1,0 +1,45 @@
+package core
+
+import (
+	"sync/atomic"
+	"testing"
+)
+
+// Each planted bug breaks a promise in one of a few hundred clusters.
+func TestPlanted(t *testing.T) {
+	names := [plants]string{
+		plantNoFreeze:     "the buckets of a handoff are decided on while they travel",
+		plantResume:       "a holder goes on when it does not know whether a handoff arrived",
+		plantNewerWins:    "a handoff replaces what is there",
+		plantLoseStates:   "a handoff leaves the buckets behind",
+		plantAnyHandoff:   "a handoff is accepted that nobody has asked for",
+		plantSameTerm:     "who starts an orphan does not raise its term",
+		plantOldReplica:   "an orphan is started from the replica at hand, however old",
+		plantHaste:        "an orphan is started although not all members were heard",
+		plantNoFence:      "a node goes on without a majority",
+		plantLoseReplicas: "a replica that was lost is not sent again",
+		plantOldTerm:      "replicas of an older term are accepted",
+		plantLoop:         "a request is redirected without end",
+		plantEager:        "who was answered a moment ago is taken for dead",
+		plantStale:        "who takes in what is stale becomes its holder",
+		plantSum:          "two copies of a bucket owe what both owe",
+		plantSender:       "a handoff counts from when it was sent",
+		plantForgetIDs:    "a handoff leaves the request ids behind",
+	}
+	tables := newTables()
+	for bug := noPlant + 1; bug < plants; bug++ {
+		var tried, found atomic.Uint64
+		each(1, plantedMost, func(i uint64) bool {
+			tried.Add(1)
+			s := newSim(i, bug, tables)
+			err := s.story()
+			if err != nil && found.CompareAndSwap(0, i) {
+				t.Logf("found after %d seeds: %s: seed %d (%v): %.180v", tried.Load(), names[bug], i, s.kind, err)
+			}
+			return found.Load() == 0
+		})
+		if found.Load() == 0 {
+			t.Errorf("%d seeds do not find that %s", plantedMost, names[bug])
+		}
+	}
+}
