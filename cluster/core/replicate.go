@@ -75,7 +75,7 @@ func (n *Core) sendChanges(now bucket.Instant, m *member) {
 	if len(m.changes) == 0 {
 		return
 	}
-	msg, size := &Message{Kind: Replicate}, 0
+	msg, size := &Message{Kind: Replicate, Parts: make([]Parcel, 0, min(len(m.changes), messageParts))}, 0
 	for _, of := range m.changes {
 		p := of[0].Partition
 		for changes := range slices.Chunk(of, parcelMost) {

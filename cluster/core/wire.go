@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
@@ -36,7 +37,7 @@ func (m *Message) Append(b []byte) []byte {
 
 // ReadMessage reads what Append has written. The message has memory of its own. The error wraps ErrMessage.
 func ReadMessage(b []byte) (*Message, error) {
-	r := reader{b: b}
+	r := reader{b: b, all: string(b)}
 	m := &Message{Kind: Kind(r.byte()), Boot: r.uint(), Epoch: r.uint(), Round: r.uint()}
 	m.Wanted = r.partitions()
 	m.Missed, m.Gone = r.runs(), r.runs()
@@ -64,7 +65,7 @@ func (r *Reply) Append(b []byte) []byte {
 
 // ReadReply reads what Append has written. The error wraps ErrMessage.
 func ReadReply(b []byte) (*Reply, error) {
-	r := reader{b: b}
+	r := reader{b: b, all: string(b)}
 	m := &Reply{Known: r.bool(), Founded: r.bool(), Boot: r.uint(), Epoch: r.uint()}
 	m.Missed, m.Gone = r.runs(), r.runs()
 	m.Places, m.Over = r.places(), r.places()
@@ -184,7 +185,8 @@ func appendRemembered(b []byte, r *bucket.Remembered) []byte {
 
 // A reader reads a message. After the first error it reads zeros.
 type reader struct {
-	b      []byte
+	b      []byte // what is left
+	all    string // the message: its texts are parts of one copy, which saves an allocation for each
 	err    error
 	limits []bucket.Limit
 }
@@ -251,9 +253,9 @@ func (r *reader) text(most int) string {
 		r.bad("it ends early")
 		return ""
 	}
-	s := string(r.b[:n])
+	at := len(r.all) - len(r.b)
 	r.b = r.b[n:]
-	return s
+	return r.all[at : at+n]
 }
 
 func (r *reader) term() Term {
@@ -349,7 +351,7 @@ func (r *reader) state(s *bucket.State) {
 const maxZone = 255
 
 func (r *reader) remembered(m *bucket.Remembered) {
-	m.Key, m.ID, m.Age = r.text(bucket.MaxKey), r.text(bucket.MaxID), time.Duration(r.int())
+	m.Key, m.ID, m.Age = strings.Clone(r.text(bucket.MaxKey)), strings.Clone(r.text(bucket.MaxID)), time.Duration(r.int())
 	d := &m.Decision
 	d.Allowed, d.Degraded, d.Source = r.bool(), r.bool(), bucket.Source(r.byte())
 	d.Remaining, d.RetryAfter = r.int(), time.Duration(r.int())
