@@ -119,6 +119,16 @@ func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end bucket.Ins
 	}
 }
 
+// isGone says whether err of m means that m has nothing any more: its process has ended, or it has left. The ask can go to
+// another one then; what m may have taken for it before is lost to the caller, and nobody is admitted twice.
+func (n *Node) isGone(m *member, err error) bool {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return true
+	}
+	v := n.view.Load()
+	return errors.Is(err, ErrPeerLost) && v != nil && (m.Draining || v.member(m.ID) != m)
+}
+
 // errMoving says that a partition is on its way, or that nobody who was asked knows where it is.
 var errMoving = errors.New("the holder is not known")
 
@@ -132,7 +142,7 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 			return errSelf
 		}
 		if err := n.askOne(ctx, a, m, end); err != nil {
-			if errors.Is(err, syscall.ECONNREFUSED) { // it has not been done, and its process is gone
+			if n.isGone(m, err) {
 				n.step(func(c *core.Core, _ bucket.Instant) { c.Lost(p, m.ID) })
 				return errMoving
 			}

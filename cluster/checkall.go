@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster/core"
@@ -209,7 +208,7 @@ func (w *whole) await(ctx context.Context, g *group) error {
 	m := w.v.members[g.to]
 	if g.ask.Err != nil {
 		w.n.failed(m, g.ask.Err)
-		if errors.Is(g.ask.Err, syscall.ECONNREFUSED) {
+		if w.n.isGone(m, g.ask.Err) {
 			w.lose(g, m)
 		}
 		return nil //nolint:nilerr // that a peer is lost is an outcome here, which the state of g says
