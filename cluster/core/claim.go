@@ -91,6 +91,9 @@ func (n *Core) claimed(m *member, msg *Message) []Place {
 		p := int(part)
 		q := &n.parts[p]
 		places[i] = Place{Partition: part, Term: max(q.term, q.toTerm), Copy: q.copy, Status: n.stance(m, p)}
+		if q.state == away && q.term > 0 && q.holder != m.id { // else it is a guess
+			places[i].Holder = q.holder
+		}
 		if places[i].Status == Sends {
 			n.promise(m, p, msg.Round)
 		}
@@ -163,6 +166,10 @@ func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
 	}
 	switch at.Status {
 	case Nothing:
+		// Who has just joined does not see all members yet, but those who ask it do.
+		if q.state == away && q.holder == "" && at.Holder != n.Self && at.Term > 0 && at.Term >= q.term {
+			q.holder = at.Holder
+		}
 	case Sends:
 		if q.round == n.claim.round {
 			q.expect, q.due = m.id, now+bucket.Instant(expectFor*n.Retry)

@@ -262,13 +262,16 @@ func (n *Core) Holder(p ring.Partition) (ring.Member, Term) {
 	return "", q.term
 }
 
-// Learn notes that somebody who was asked takes holder for the holder of p, and has heard of term.
+// Learn notes that somebody who was asked takes holder for the holder of p, "" if it does not know, and has heard of term.
 func (n *Core) Learn(p ring.Partition, holder ring.Member, term Term) {
 	q := &n.parts[p]
 	if q.state != away || term < q.term || term > math.MaxInt64 {
 		return
 	}
-	if holder != n.Self && n.members[holder] != nil {
+	switch {
+	case holder == "" || holder == n.Self: // who was asked knows no better: the next best is to ask the target
+		q.holder = ""
+	case n.members[holder] != nil:
 		q.holder = holder
 	}
 	n.hear(int(p), term)

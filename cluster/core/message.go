@@ -79,7 +79,7 @@ type Place struct {
 	Status    Status
 	Term      Term        // the highest heard of
 	Copy      Term        // term of the replica that it keeps, 0 without one
-	Holder    ring.Member // of those that somebody else holds
+	Holder    ring.Member // of those that somebody else holds, if it is known
 }
 
 // A Status is how a node stands to a partition that another one claims.

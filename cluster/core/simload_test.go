@@ -181,6 +181,11 @@ func (s *sim) forward(r *request, to ring.Member) {
 	}
 	m := s.nodes[to]
 	d, ok := s.travel(r.at.id, to)
+	if r.chain == 1 && r.at.core.members[to] == nil { // who redirects knows the address, but here nobody does
+		r.at.core.Lost(r.key.part, to)
+		s.again(r)
+		return
+	}
 	if m == nil || !ok {
 		return // silence; the deadline answers
 	}

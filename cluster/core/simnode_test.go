@@ -32,6 +32,7 @@ type simNode struct {
 	holds    [simPartitions]bool
 	missed   time.Duration // since when somebody does not hear it, open if all do
 	faults   []span
+	kept     [simPartitions]ring.Member // who had the whole replica when the last fault began
 }
 
 // start starts a node, or a new run of one.

@@ -18,6 +18,9 @@ const open = time.Duration(math.MaxInt64)
 func (s *sim) lose(n *simNode) {
 	if i := len(n.faults); i == 0 || n.faults[i-1].to != open {
 		n.faults = append(n.faults, span{min(n.missed, s.now), open})
+		for p := range n.kept {
+			n.kept[p] = n.core.parts[p].heir
+		}
 	}
 }
 
@@ -58,11 +61,15 @@ func (s *sim) alone(n *simNode) bool {
 	return s.now-healWait <= n.faults[len(n.faults)-1].to
 }
 
-// bothAlone says whether the holder of p and who keeps the replica are both lost to the others: then all that was admitted is, and
-// at most one burst is admitted again.
+// bothAlone says whether the holder of p lives and is lost to the others together with who had the whole replica, or nobody had it just
+// then: then all that was admitted is lost, and at most one burst is admitted again.
 func (s *sim) bothAlone(p int) bool {
 	h := s.owner[p]
-	return s.alone(h) && s.alone(s.nodes[h.core.heir(p)])
+	if !s.alone(h) || !h.alive {
+		return false
+	}
+	keeper := s.nodes[h.kept[p]]
+	return keeper == nil || !keeper.alive || s.alone(keeper)
 }
 
 // regard looks at who is alone, and whether all see the same, after either may have changed.
