@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,31 @@ func TestChaosSteady(t *testing.T) {
 	}
 	if v.Requests.Allowed == 0 || v.Requests.Denied == 0 || v.Promises[0].Key == "" {
 		t.Errorf("requests are %+v, the first promise %+v; want both allowed and denied, and a key that came near to its limit", v.Requests, v.Promises[0])
+	}
+}
+
+// Nodes that join, leave, are killed and are restarted one after the other cost no key more than its limit lets a kill
+// cost, and no request its answer. How long faults are felt is not asserted here: machines that run tests are slow.
+func TestChaosFaults(t *testing.T) {
+	plan := chaos.New()
+	plan.Keys, plan.Rate, plan.Duration = 500, 200, 16*time.Second
+	plan.PeerWait, plan.Timeout = time.Second, 5*time.Second
+	plan.Steps = []chaos.Step{
+		{At: 2 * time.Second, Do: chaos.Join},
+		{At: 5 * time.Second, Do: chaos.Leave, Node: "b"},
+		{At: 7 * time.Second, Do: chaos.Restart, Node: "a", How: chaos.Kill},
+		{At: 11 * time.Second, Do: chaos.Rolling},
+	}
+	h, v := breakFleet(t, plan)
+	if len(h.Faults) < 6 || len(h.Notes) > 0 {
+		t.Errorf("faults are %+v, notes %q; want all of them and no notes", h.Faults, h.Notes)
+	}
+	timing := regexp.MustCompile("nobody notices|by its deadline|answered in full again")
+	for _, p := range v.Promises {
+		if !p.Kept && !timing.MatchString(p.Name) {
+			t.Errorf("broken: %+v", p)
+		}
+		t.Logf("%+v", p)
 	}
 }
 

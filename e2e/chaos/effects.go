@@ -92,8 +92,10 @@ func faultReports(h *History) []FaultReport {
 // feel counts what came of requests from f to the next fault.
 func (h *History) feel(r *FaultReport, f Fault, next time.Duration) {
 	broken := h.breakages()
-	for _, one := range h.between(f.Began, next) {
+	// A request that a fault met under way belongs to that fault.
+	for _, one := range h.between(f.Began-h.Plan.Timeout, next) {
 		switch {
+		case one.Returned < f.Began || one.Returned >= next && next < h.Took:
 		case one.Outcome == Failed && !h.excused(one, broken):
 			r.Failed++
 		case one.Outcome != Failed && one.Source == SourceDegraded:
