@@ -245,11 +245,7 @@ func (n *Core) best(p int) Term {
 // recover starts p, which nobody has, with what this node knows of it.
 func (n *Core) recover(now bucket.Instant, p int) {
 	q := &n.parts[p]
-	if q.copy > 0 {
-		n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
-		n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
-		n.forget(p)
-	} else if q.state == away && q.term > 0 {
+	if !n.restore(now, p) && q.state == away && q.term > 0 {
 		n.Store.SetCold(p, now, true)
 	}
 	term := q.term + 1
@@ -257,6 +253,19 @@ func (n *Core) recover(now bucket.Instant, p int) {
 		term = q.term
 	}
 	n.hold(now, p, max(term, 1))
+}
+
+// restore merges the replica of p, if there is one, into what this node has of p.
+func (n *Core) restore(now bucket.Instant, p int) bool {
+	q := &n.parts[p]
+	if q.copy == 0 {
+		return false
+	}
+	n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
+	n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
+	q.mine = max(q.mine, q.copy)
+	n.forget(p)
+	return true
 }
 
 // forget drops the replica of p.

@@ -355,7 +355,9 @@ func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
 	n.freeze(p, away)
 	n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
 	n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
-	q.copy, q.copySeq = term, 0
+	if term > q.copy {
+		q.copy, q.copySeq = term, 0
+	}
 	n.Store.Drop(p)
 	q.holder, q.to, q.toRound, q.sending, q.heir = holder, "", 0, 0, ""
 	n.hear(p, term)

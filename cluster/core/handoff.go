@@ -52,6 +52,9 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 			} else {
 				q.state = sending
 			}
+			if q.lapsed {
+				n.restore(now, p) // who takes it in asks for no replica of this node any more
+			}
 			first := Parcel{Partition: ring.Partition(p), Round: q.toRound, Stale: q.lapsed}
 			if first.Term = q.mine; !q.lapsed {
 				first.Term = q.toTerm
