@@ -119,8 +119,8 @@ func (n *Core) stance(m *member, p int) Status {
 // promise notes that p is to be sent to m, in answer to its claim of that round.
 func (n *Core) promise(m *member, p int, round uint64) {
 	q := &n.parts[p]
-	if q.state == sending && q.toRound == round {
-		return // it is on its way
+	if q.state == sending && q.toRound >= round {
+		return // it is on its way, and the claim is a late one if it is an older one
 	}
 	q.toRound = round
 	if q.state == sending {

@@ -173,6 +173,7 @@ type part struct {
 	toRound uint64      // the receiver's
 	toTerm  Term
 	lapsed  bool        // it was stale before
+	tries   int         // how often it was sent
 	queued  ring.Member // in whose queue it waits
 	sending int         // parcels under way
 

@@ -45,8 +45,9 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 				continue
 			}
 			if q.state != sending { // else it may have arrived already, by the term that was sent
-				q.lapsed, q.toTerm = q.state == stale && n.plant != plantStale, q.term+1
+				q.lapsed, q.toTerm, q.tries = q.state == stale && n.plant != plantStale, q.term+1, 0
 			}
+			q.tries++
 			if n.plant != plantNoFreeze {
 				n.freeze(p, sending)
 			} else {
@@ -244,7 +245,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 			n.leave(now, p, m.id, pl.Term)
 		case slices.Contains(r.Partly, pl.Partition):
 			q.sending--
-		case slices.Contains(r.Never, pl.Partition) && !q.lapsed && q.term == q.mine:
+		case slices.Contains(r.Never, pl.Partition) && q.tries == 1 && !q.lapsed && q.term == q.mine:
 			n.hold(now, p, q.term)
 		default: // it may have arrived, and may have moved on
 			q.holder = m.id

@@ -74,8 +74,16 @@ func (s *sim) join() {
 	}
 }
 
-// dispensable says whether the others are a majority, and more than one, without one node more.
-func (s *sim) dispensable() bool { return len(s.alive) > 2 && len(s.alive)-1 > s.dead+1 }
+// dispensable says whether the others are a majority, and more than one that does not leave, without one node more.
+func (s *sim) dispensable() bool {
+	stay := 0
+	for _, n := range s.alive {
+		if !n.draining {
+			stay++
+		}
+	}
+	return stay > 2 && len(s.alive)-1 > s.dead+1
+}
 
 // leave makes a node drain and go.
 func (s *sim) leave() {

@@ -189,9 +189,11 @@ func (s *sim) forward(r *request, to ring.Member) {
 	if m == nil || !ok {
 		return // silence; the deadline answers
 	}
+	known := r.at.core.members[to]
 	s.after(d, func() {
-		if !m.alive {
-			if m.refuses {
+		other := known != nil && known.boot != m.boot // a connection is to one run
+		if !m.alive || other {
+			if m.refuses || other {
 				s.after(d, func() {
 					s.at(r.at, func() { r.at.core.Lost(r.key.part, to) })
 					s.again(r)

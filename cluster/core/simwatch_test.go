@@ -61,15 +61,15 @@ func (s *sim) alone(n *simNode) bool {
 	return s.now-healWait <= n.faults[len(n.faults)-1].to
 }
 
-// bothAlone says whether the holder of p lives and is lost to the others together with who had the whole replica, or nobody had it just
-// then: then all that was admitted is lost, and at most one burst is admitted again.
+// bothAlone says whether the holder of p is lost to the others together with who had the whole replica, or lives and nobody had
+// it just then: that is two faults at once. All that was admitted is lost then, and at most one burst is admitted again.
 func (s *sim) bothAlone(p int) bool {
 	h := s.owner[p]
-	if !s.alone(h) || !h.alive {
+	if !s.alone(h) {
 		return false
 	}
 	keeper := s.nodes[h.kept[p]]
-	return keeper == nil || !keeper.alive || s.alone(keeper)
+	return s.alone(keeper) || h.alive && (keeper == nil || !keeper.alive)
 }
 
 // regard looks at who is alone, and whether all see the same, after either may have changed.
