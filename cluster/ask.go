@@ -26,8 +26,8 @@ func (n *Node) checkAway(ctx context.Context, p ring.Partition, req bucket.Reque
 	}
 	a := n.newAsk(OpTake)
 	a.Checks = append(a.Checks, Check{Partition: p, Request: req})
-	for end := n.now() + bucket.Instant(n.patience(ctx)); ; {
-		err := n.ask(ctx, a, p, end)
+	for end := n.patience(ctx); ; {
+		err := n.ask(ctx, a, p, &end)
 		switch {
 		case err == nil:
 			d := a.Checks[0].Decision
@@ -39,7 +39,7 @@ func (n *Node) checkAway(ctx context.Context, p ring.Partition, req bucket.Reque
 				n.free(a)
 				return d, err
 			}
-			if n.pause(ctx, end) {
+			if n.pause(ctx, end.moving) {
 				continue
 			}
 		case ctx.Err() != nil:
@@ -94,9 +94,9 @@ func (n *Node) free(a *Ask) {
 }
 
 // ask sends a, which is about p, to its holder, and follows where it is told to, until it has an answer that is not
-// NotHolder, or until end. It returns errSelf if this node turns out to be the holder, ctx's error if that ends first, and
+// NotHolder, or has run out of patience. It returns errSelf if this node turns out to be the holder, ctx's error if that ends first, and
 // otherwise an error of the Transport. After ctx's error a still belongs to the transport.
-func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end bucket.Instant) error {
+func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end *patience) error {
 	for {
 		v := n.view.Load()
 		if v == nil {
@@ -106,11 +106,14 @@ func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end bucket.Ins
 		if holder == n.name {
 			return errSelf
 		}
-		err := n.chase(ctx, a, p, v.member(holder), end)
+		err := n.chase(ctx, a, p, v.member(holder), *end)
 		if !errors.Is(err, errMoving) {
 			return err
 		}
-		if !n.pause(ctx, end) {
+		if errors.Is(err, errOnItsWay) {
+			end.silent = max(end.silent, min(end.moving, n.now()+bucket.Instant(n.config.PeerWait)))
+		}
+		if !n.pause(ctx, end.silent) {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -129,19 +132,24 @@ func (n *Node) isGone(m *member, err error) bool {
 	return errors.Is(err, ErrPeerLost) && v != nil && (m.Draining || v.member(m.ID) != m)
 }
 
-// errMoving says that a partition is on its way, or that nobody who was asked knows where it is.
-var errMoving = errors.New("the holder is not known")
+// errMoving says that nobody who was asked knows where a partition is; errOnItsWay, which wraps it, that one member takes
+// another one for the holder, and neither is: it moves.
+var (
+	errMoving   = errors.New("the holder is not known")
+	errOnItsWay = fmt.Errorf("the partition is on its way: %w", errMoving)
+)
 
 // chase asks m, and whom it and the next ones take for the holder.
-func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, end bucket.Instant) error {
+func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, end patience) error {
+	unknown := errMoving
 	for a.Hop = 0; ; a.Hop++ {
 		switch {
 		case m == nil:
-			return errMoving
+			return unknown
 		case m.peer == nil:
 			return errSelf
 		}
-		if err := n.askOne(ctx, a, m, end); err != nil {
+		if err := n.askOne(ctx, a, m, end.silent); err != nil {
 			if n.isGone(m, err) {
 				n.step(func(c *core.Core, _ bucket.Instant) { c.Lost(p, m.ID) })
 				return errMoving
@@ -152,9 +160,12 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 			return answered(a)
 		}
 		next := a.Answer.Holder
+		if a.Hop > 0 {
+			unknown = errOnItsWay // the one before took this one for the holder
+		}
 		n.step(func(c *core.Core, _ bucket.Instant) { c.Learn(p, next, a.Answer.Term) })
 		if next == m.ID || a.Hop == maxRedirects {
-			return errMoving
+			return unknown
 		}
 		v := n.view.Load()
 		if v == nil {
@@ -172,15 +183,25 @@ func answered(a *Ask) error {
 	return nil
 }
 
-// patience is how long an ask may take: Config.PeerWait, or most of what is left until ctx ends, so that there is time
-// to answer without the holder.
-func (n *Node) patience(ctx context.Context) time.Duration {
-	wait := n.config.PeerWait
+// A patience is until when an ask may take.
+type patience struct {
+	silent bucket.Instant // if the holder does not answer, or is not known
+	moving bucket.Instant // if it changes: a partition on its way is there in a moment, and nothing is lost
+}
+
+// moveWait is how long a check waits for a partition that is on its way, at most.
+const moveWait = 500 * time.Millisecond
+
+// patience returns until when an ask may take: Config.PeerWait, or most of what is left until ctx ends, so that there is
+// time to answer without the holder.
+func (n *Node) patience(ctx context.Context) patience {
+	now, wait, move := n.now(), n.config.PeerWait, max(n.config.PeerWait, moveWait)
 	if end, ok := ctx.Deadline(); ok {
 		left := time.Until(end)
-		wait = min(wait, left-left/8)
+		left -= left / 8
+		wait, move = min(wait, left), min(move, left)
 	}
-	return wait
+	return patience{now + bucket.Instant(wait), now + bucket.Instant(move)}
 }
 
 // askOne sends a to m and waits until it is done, or ctx ends. A request with an id may be sent a second time when the

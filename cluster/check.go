@@ -93,11 +93,11 @@ func (n *Node) Reset(ctx context.Context, key string) error {
 		return err
 	}
 	p := v.table.Partition(ring.Hash(key))
-	end := n.now() + bucket.Instant(n.patience(ctx))
+	end := n.patience(ctx)
 	for {
 		a := n.newAsk(OpReset)
 		a.Checks = append(a.Checks, Check{Partition: p, Request: bucket.Request{Key: key}})
-		err := n.ask(ctx, a, p, end)
+		err := n.ask(ctx, a, p, &end)
 		if !errors.Is(err, errSelf) {
 			return err
 		}
@@ -105,7 +105,7 @@ func (n *Node) Reset(ctx context.Context, key string) error {
 		if err := n.store.Reset(int(p), key); !errors.Is(err, bucket.ErrMoved) {
 			return err
 		}
-		if !n.pause(ctx, end) {
+		if !n.pause(ctx, end.moving) {
 			return fmt.Errorf("%w: partition %d is on its way", ErrPeerLost, p)
 		}
 	}

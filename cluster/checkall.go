@@ -25,7 +25,8 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 			return nil, err
 		}
 	}
-	end := n.now() + bucket.Instant(n.patience(ctx))
+	until := n.patience(ctx)
+	end := until.silent
 	for try := 0; ; try++ {
 		v := n.view.Load()
 		if v == nil {
@@ -40,6 +41,9 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 		if !again {
 			return w.decisions, nil
 		}
+		if w.moves {
+			end = until.moving
+		}
 	}
 }
 
@@ -50,6 +54,7 @@ type whole struct {
 	reqs      []bucket.Request
 	decisions bucket.Decisions
 	groups    []group
+	moves     bool // somebody who was asked is not the holder any more
 }
 
 // A group is the requests of a whole that one member decides on.
@@ -93,8 +98,7 @@ func (w *whole) group(to int) *group {
 // decide asks everyone and gives back if need be. With again nothing was taken because somebody is not the holder any
 // more, and another attempt by a newer view may do better; the last attempt takes such a holder for lost.
 func (w *whole) decide(ctx context.Context, last bool) (again bool, err error) {
-	end := w.n.now() + bucket.Instant(w.n.patience(ctx))
-	w.send(end)
+	w.send(w.n.patience(ctx).silent)
 	if err := w.receive(ctx); err != nil {
 		w.giveBack(ctx)
 		return false, err
@@ -217,7 +221,7 @@ func (w *whole) await(ctx context.Context, g *group) error {
 	switch g.ask.Answer.Status {
 	case NotHolder:
 		w.learn(g)
-		g.state = away
+		g.state, w.moves = away, true
 	case Invalid:
 		g.state = denied
 		return answered(g.ask)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/noriahq/noria/bucket"
 )
 
 const (
@@ -38,7 +36,8 @@ func (n *Node) settle(ctx context.Context) error {
 func (n *Node) chargeHolder(ctx context.Context, d due) error {
 	a := n.newAsk(OpCharge)
 	a.Checks = append(a.Checks, Check{Partition: d.part, Request: d.req})
-	err := n.ask(ctx, a, d.part, n.now()+bucket.Instant(n.config.PeerWait))
+	end := n.patience(ctx)
+	err := n.ask(ctx, a, d.part, &end)
 	if errors.Is(err, errSelf) {
 		if now := n.now(); n.core.Holds(d.part) && n.core.Decides(now) {
 			return n.store.Charge(now, int(d.part), &d.req)

@@ -113,7 +113,8 @@ func (c *Cluster) Names() []string {
 	return names
 }
 
-// Settle returns when all living nodes have one ring of exactly the living ones. It waits a minute for that.
+// Settle returns when all living nodes have one ring of exactly the living ones, and what they should hold. It waits a minute
+// for that.
 func (c *Cluster) Settle() {
 	c.t.Helper()
 	for range 6000 {
@@ -131,7 +132,7 @@ func (c *Cluster) Settle() {
 func (c *Cluster) settled() bool {
 	for _, r := range c.nodes {
 		s := r.Status()
-		if !s.Ready || len(s.Members) != len(c.nodes) || s.Epoch != c.nodes[0].Status().Epoch {
+		if !s.Ready || s.Wanted > 0 || len(s.Members) != len(c.nodes) || s.Epoch != c.nodes[0].Status().Epoch {
 			return false
 		}
 	}
