@@ -58,15 +58,22 @@ func (n *Core) expected(now bucket.Instant, p int) bool {
 // expectFor is how many times Config.Retry a promised handoff is waited for.
 const expectFor = 10
 
+// claimMost is how many partitions are claimed at once: so many have room in an answer.
+const claimMost = 8192
+
 // begin starts a round for the partitions that want picks.
 func (n *Core) begin(now bucket.Instant, want func(p int) bool) {
 	n.seq++
 	c := &n.claim
 	*c = claim{next: now + bucket.Instant(n.Retry)}
 	for p := range n.parts {
-		if want(p) {
+		switch q := &n.parts[p]; {
+		case !want(p):
+		case len(c.wanted) < claimMost:
 			c.wanted = append(c.wanted, p)
-			n.parts[p].round = n.seq
+			q.round = n.seq
+		default: // it has its turn after these
+			q.round, c.next = 0, now
 		}
 	}
 	if len(c.wanted) == 0 {

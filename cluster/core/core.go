@@ -266,7 +266,7 @@ func (n *Core) Holder(p ring.Partition) (ring.Member, Term) {
 // Learn notes that somebody who was asked takes holder for the holder of p, "" if it does not know, and has heard of term.
 func (n *Core) Learn(p ring.Partition, holder ring.Member, term Term) {
 	q := &n.parts[p]
-	if q.state != away || term < q.term || term > math.MaxInt64 {
+	if q.state != away || term < q.term || term > maxTerm {
 		return
 	}
 	switch {

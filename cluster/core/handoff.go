@@ -1,16 +1,18 @@
 package core
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
 )
 
-// The pace of handoffs and replicas: how much goes into one message, and how many are on their way to one member. With the
-// longest keys and names a parcel has less than 200 KiB, so no message is larger than a transport takes (256 KiB).
+// The pace of handoffs and replicas: how much goes into one message, and how many are on their way to one member. A message
+// has less than messageBytes + parcelBytes + the size of one entry, half of what a transport takes (256 KiB).
 const (
 	parcelMost   = 256      // buckets, or request ids
+	parcelBytes  = 64 << 10 // after which another entry goes into the next parcel
 	messageParts = 256      // parcels
 	messageBytes = 48 << 10 // after which another parcel goes into the next message
 	bulkMost     = 4
@@ -20,7 +22,20 @@ const (
 type chunks struct {
 	round uint64
 	from  ring.Member
-	have  []bool
+	count int
+	left  int      // how many have not come
+	have  []uint64 // a bit for each
+}
+
+// come notes that a parcel has come, and says whether it is the first time.
+func (c *chunks) come(i int) bool {
+	bit := uint64(1) << (i % 64)
+	if c.have[i/64]&bit != 0 {
+		return false
+	}
+	c.have[i/64] |= bit
+	c.left--
+	return true
 }
 
 // fetched is a replica that is to be sent to who has claimed it in a round.
@@ -87,12 +102,12 @@ func (n *Core) parcels(now bucket.Instant, p int, of *bucket.Store, first Parcel
 		pl.Chunk = len(parcels)
 		parcels = append(parcels, pl)
 	}
-	for states := range slices.Chunk(of.Export(now, p), parcelMost) {
+	for states := range chunkOf(of.Export(now, p), stateSize) {
 		pl := first
 		pl.States = states
 		add(pl)
 	}
-	for ids := range slices.Chunk(of.ExportIDs(now, p), parcelMost) {
+	for ids := range chunkOf(of.ExportIDs(now, p), idSize) {
 		pl := first
 		pl.IDs = ids
 		add(pl)
@@ -106,18 +121,45 @@ func (n *Core) parcels(now bucket.Instant, p int, of *bucket.Store, first Parcel
 	return parcels
 }
 
-// size returns about how many bytes pl has on the wire.
+// chunkOf cuts all into parts of a bounded number and size.
+func chunkOf[T any](all []T, size func(*T) int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		from, bytes := 0, 0
+		for i := range all {
+			bytes += size(&all[i])
+			if i+1 < len(all) && i+1-from < parcelMost && bytes < parcelBytes {
+				continue
+			}
+			if !yield(all[from : i+1 : i+1]) {
+				return
+			}
+			from, bytes = i+1, 0
+		}
+	}
+}
+
+// entryBytes is the most that an entry has on the wire besides its texts.
+const entryBytes = 80
+
+func stateSize(s *bucket.State) int { return entryBytes + len(s.Key) + len(s.Limit.Zone) }
+
+func changeSize(c *bucket.Change) int { return stateSize(&c.State) }
+
+func idSize(r *bucket.Remembered) int {
+	return entryBytes + len(r.Key) + len(r.ID) + len(r.Decision.Node)
+}
+
+// size returns the most bytes that pl has on the wire.
 func (pl *Parcel) size() int {
-	const entry = 40
-	size := entry + entry*(len(pl.States)+len(pl.Changes)+3*len(pl.IDs))
+	size := entryBytes
 	for i := range pl.States {
-		size += len(pl.States[i].Key)
+		size += stateSize(&pl.States[i])
 	}
 	for i := range pl.Changes {
-		size += len(pl.Changes[i].Key)
+		size += changeSize(&pl.Changes[i])
 	}
 	for i := range pl.IDs {
-		size += len(pl.IDs[i].Key) + len(pl.IDs[i].ID)
+		size += idSize(&pl.IDs[i])
 	}
 	return size
 }
@@ -159,10 +201,10 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if !fresh && n.plant != plantAnyHandoff {
 		return false, false
 	}
-	if q.got.round != pl.Round || q.got.from != from.id || len(q.got.have) != pl.Chunks {
-		q.got = chunks{round: pl.Round, from: from.id, have: make([]bool, max(pl.Chunks, 1))}
+	if q.got.round != pl.Round || q.got.from != from.id || q.got.count != pl.Chunks {
+		q.got = chunks{round: pl.Round, from: from.id, count: pl.Chunks, left: pl.Chunks, have: make([]uint64, pl.Chunks/64+1)}
 	}
-	if !q.got.have[pl.Chunk] {
+	if q.got.come(pl.Chunk) {
 		at := now
 		if n.plant == plantSender {
 			at = bucket.Instant(sent)
@@ -174,9 +216,8 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 		if pl.Cold {
 			n.Store.SetCold(p, now-bucket.Instant(max(pl.ColdFor, 0)), true)
 		}
-		q.got.have[pl.Chunk] = true
 	}
-	if slices.Contains(q.got.have, false) {
+	if q.got.left > 0 {
 		return true, false
 	}
 	if !pl.Stale { // else what its holder has may come yet, in answer to the same claim
@@ -258,7 +299,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 func (n *Core) fetchedBy(m *member, msg *Message) {
 	for _, part := range msg.Wanted {
 		p := int(part)
-		if n.parts[p].copy > 0 && n.table != nil && n.table.Target(part) == m.id {
+		if n.parts[p].copy > 0 && n.table != nil && n.table.Target(part) == m.id && len(m.fetch) < len(n.parts) {
 			m.fetch = append(m.fetch, fetched{p, msg.Round})
 		}
 	}

@@ -78,7 +78,7 @@ func (n *Core) sendChanges(now bucket.Instant, m *member) {
 	msg, size := &Message{Kind: Replicate, Parts: make([]Parcel, 0, min(len(m.changes), messageParts))}, 0
 	for _, of := range m.changes {
 		p := of[0].Partition
-		for changes := range slices.Chunk(of, parcelMost) {
+		for changes := range chunkOf(of, changeSize) {
 			pl := Parcel{Partition: ring.Partition(p), Term: n.parts[p].term, Changes: changes}
 			msg.Parts = append(msg.Parts, pl)
 			if size += pl.size(); size >= messageBytes || len(msg.Parts) >= messageParts {

@@ -2,7 +2,6 @@ package core
 
 import (
 	"maps"
-	"math"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
@@ -90,7 +89,7 @@ func (n *Core) fits(msg *Message) bool {
 	}
 	for i := range msg.Parts {
 		pl := &msg.Parts[i]
-		if int(pl.Partition) >= len(n.parts) || pl.Term > math.MaxInt64 || pl.Chunks < 0 || pl.Chunk < 0 || pl.Chunks > 0 && pl.Chunk >= pl.Chunks {
+		if int(pl.Partition) >= len(n.parts) || pl.Term > maxTerm || pl.Chunks < 0 || pl.Chunks > maxChunks || pl.Chunk < 0 || pl.Chunks > 0 && pl.Chunk >= pl.Chunks {
 			return false
 		}
 		if msg.Kind == Handoff && pl.Chunks == 0 {

@@ -162,8 +162,8 @@ func (n *Core) miss(now bucket.Instant, r Run) {
 	n.settled[r.ID] = absence{r.Boot, now}
 }
 
-// missedMost bounds whom a node counts for the majority although they are dead, and whom it knows to be gone.
-const missedMost = 1000
+// missedMost bounds, to what a message has room for with the longest names, whom a node counts for the majority although they are dead, and whom it knows to be gone.
+const missedMost = 800
 
 // heardOf notes what others know of the absent.
 func (n *Core) heardOf(now bucket.Instant, missed, gone []Run) {

@@ -105,8 +105,10 @@ func appendRuns(b []byte, runs []Run) []byte {
 	return b
 }
 
+// appendPlaces names each holder once, and by its number after that.
 func appendPlaces(b []byte, places []Place) []byte {
 	b = binary.AppendUvarint(b, uint64(len(places)))
+	names := map[ring.Member]int{}
 	last := ring.Partition(0)
 	for i := range places {
 		p := &places[i]
@@ -115,6 +117,13 @@ func appendPlaces(b []byte, places []Place) []byte {
 		b = append(b, byte(p.Status))
 		b = binary.AppendUvarint(b, uint64(p.Term))
 		b = binary.AppendUvarint(b, uint64(p.Copy))
+		number, named := names[p.Holder]
+		if named {
+			b = binary.AppendUvarint(b, uint64(number))
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(len(names)))
+		names[p.Holder] = len(names)
 		b = appendText(b, string(p.Holder))
 	}
 	return b
@@ -260,12 +269,15 @@ func (r *reader) text(most int) string {
 
 func (r *reader) term() Term {
 	v := r.uint()
-	if v > math.MaxInt64 {
-		r.bad("term %d", v)
+	if v > maxTerm {
+		r.bad("term %d is more than %d", v, uint64(maxTerm))
 		return 0
 	}
 	return Term(v)
 }
+
+// maxTerm is more than the holders that a partition has in a century, and leaves room for a route.
+const maxTerm = 1 << 47
 
 // list reads a list whose entries have at least least bytes each, so that no number makes it larger than the message.
 func list[T any](r *reader, least int, read func(*T)) []T {
@@ -307,11 +319,17 @@ func (r *reader) runs() []Run {
 
 func (r *reader) places() []Place {
 	last := ring.Partition(0)
+	var names []ring.Member
 	return list(r, 5, func(p *Place) {
 		p.Partition = r.partition(last)
 		last = p.Partition
 		p.Status = Status(r.byte())
-		p.Term, p.Copy, p.Holder = r.term(), r.term(), ring.Member(r.text(ring.MaxMember))
+		p.Term, p.Copy = r.term(), r.term()
+		number := r.small(uint64(len(names)))
+		if number == len(names) {
+			names = append(names, ring.Member(r.text(ring.MaxMember)))
+		}
+		p.Holder = names[number]
 		if p.Status >= statuses {
 			r.bad("status %d is unknown", p.Status)
 		}
@@ -332,7 +350,7 @@ func (r *reader) parcel(p *Parcel) {
 }
 
 // maxChunks bounds how many parcels a partition is cut into.
-const maxChunks = 1 << 20
+const maxChunks = 1 << 16
 
 func (r *reader) state(s *bucket.State) {
 	s.Key, s.Debt, s.Left = r.text(bucket.MaxKey), r.int(), time.Duration(r.int())
