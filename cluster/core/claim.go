@@ -255,7 +255,7 @@ func (n *Core) recover(now bucket.Instant, p int) {
 	if !n.restore(now, p) && q.state == away && q.term > 0 {
 		n.Store.SetCold(p, now, true)
 	}
-	term := q.term + 1
+	term := q.term.next()
 	if n.plant == plantSameTerm {
 		term = q.term
 	}

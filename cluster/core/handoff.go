@@ -60,7 +60,7 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 				continue
 			}
 			if q.state != sending { // else it may have arrived already, by the term that was sent
-				q.lapsed, q.toTerm, q.tries = q.state == stale && n.plant != plantStale, q.term+1, 0
+				q.lapsed, q.toTerm, q.tries = q.state == stale && n.plant != plantStale, q.term.next(), 0
 			}
 			q.tries++
 			if n.plant != plantNoFreeze {
@@ -231,7 +231,7 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if q.copy > 0 {
 		n.forget(p) // what has come is newer
 	}
-	n.hold(now, p, max(pl.Term, q.term+1))
+	n.hold(now, p, max(pl.Term, q.term.next()))
 	q.doubt = false
 	return true, true
 }

@@ -28,10 +28,10 @@ type Message struct {
 	Epoch uint64 // of the sender's view
 	Round uint64 // of a claim or a fetch; counts messages about replicas
 
-	Wanted []ring.Partition // of a claim, a fetch or a release, in ascending order
+	Wanted []ring.Partition // of a claim or a fetch, in ascending order
 	Missed []Run            // of a beat: dead members that count for the majority
 	Gone   []Run            // of a beat: members that have left, or whose processes have ended
-	Parts  []Parcel         // of a handoff or of replicas
+	Parts  []Parcel         // of a handoff, of replicas, or without buckets of a release
 }
 
 // A Run is one run of a member.

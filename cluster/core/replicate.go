@@ -169,29 +169,38 @@ func (n *Core) release(p int) {
 	}
 }
 
+// releaseMost is how many releases go out in one message; the others wait for the next Tick.
+const releaseMost = 4096
+
 // releaseNext sends m the releases that wait.
 func (n *Core) releaseNext(now bucket.Instant, m *member) {
 	if len(m.rid) == 0 {
 		return
 	}
+	slices.Sort(m.rid)
+	m.rid = slices.Compact(m.rid)
+	next := m.rid[:min(len(m.rid), releaseMost)]
+	m.rid = slices.Clone(m.rid[len(next):])
 	msg := &Message{Kind: Release}
-	for _, p := range m.rid {
+	for _, p := range next {
 		if q := &n.parts[p]; q.state == holding && q.heir != "" && q.heir != m.id {
-			msg.Wanted = append(msg.Wanted, p)
+			msg.Parts = append(msg.Parts, Parcel{Partition: p, Term: q.term})
 		}
 	}
-	m.rid = nil
-	if len(msg.Wanted) > 0 {
+	if len(msg.Parts) > 0 {
 		n.copyTo(now, m, msg)
 	}
 }
 
-// released drops replicas that the sender, who holds them, has elsewhere.
-func (n *Core) released(from *member, msg *Message) {
-	for _, part := range msg.Wanted {
-		q := &n.parts[part]
-		if q.state == away && q.holder == from.id && q.copySeq < msg.Round && q.copy > 0 {
-			n.forget(int(part))
+// released drops replicas that the sender, who holds them, has elsewhere: those of older terms, and of its own if nothing
+// has come since.
+func (n *Core) released(msg *Message) {
+	for i := range msg.Parts {
+		pl := &msg.Parts[i]
+		p := int(pl.Partition)
+		q := &n.parts[p]
+		if q.state == away && q.copy > 0 && (q.copy < pl.Term || q.copy == pl.Term && q.copySeq < msg.Round) {
+			n.forget(p)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 	case Replicate:
 		r.Over = n.copied(now, m, msg)
 	case Release:
-		n.released(m, msg)
+		n.released(msg)
 	}
 	return r
 }

@@ -279,6 +279,9 @@ func (r *reader) term() Term {
 // maxTerm is more than the holders that a partition has in a century, and leaves room for a route.
 const maxTerm = 1 << 47
 
+// next returns the term after t.
+func (t Term) next() Term { return min(t+1, maxTerm) }
+
 // list reads a list whose entries have at least least bytes each, so that no number makes it larger than the message.
 func list[T any](r *reader, least int, read func(*T)) []T {
 	n := r.uint()
