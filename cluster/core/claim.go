@@ -255,11 +255,7 @@ func (n *Core) recover(now bucket.Instant, p int) {
 	if !n.restore(now, p) && q.state == away && q.term > 0 {
 		n.Store.SetCold(p, now, true)
 	}
-	term := q.term.next()
-	if n.plant == plantSameTerm {
-		term = q.term
-	}
-	n.hold(now, p, max(term, 1))
+	n.hold(now, p, q.term.next())
 }
 
 // restore merges the replica of p, if there is one, into what this node has of p.

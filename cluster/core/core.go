@@ -182,6 +182,9 @@ type part struct {
 	copySeq uint64      // of its sender's last message
 	heir    ring.Member // who has the whole replica of what this node holds, "" if nobody
 	fill    ring.Member // in whose fill queue it waits
+
+	fillRound uint64 // of the whole replica that was sent last
+	fillLeft  int    // parcels of it that have not arrived, as far as is known
 }
 
 // state is what a node does with a partition.

@@ -194,7 +194,7 @@ func (n *Core) handed(now bucket.Instant, from *member, msg *Message, r *Reply) 
 func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (accepted, whole bool) {
 	p := int(pl.Partition)
 	q := &n.parts[p]
-	if pl.Round == q.accepted && pl.Round != 0 {
+	if pl.Round == q.accepted && pl.Round != 0 && n.plant != plantAnyHandoff {
 		return true, true // it came twice
 	}
 	fresh := pl.Round == q.round && pl.Round != 0 && n.isTarget(p)

@@ -44,7 +44,7 @@ type Run struct {
 type Parcel struct {
 	Partition ring.Partition
 	Term      Term          // the receiver's with a handoff, the sender's with a replica or what is stale
-	Round     uint64        // of the claim that a handoff answers
+	Round     uint64        // of the claim that a handoff answers; of a whole replica, another one for each
 	Chunk     int           // number of the parcel among Chunks of the partition
 	Chunks    int           // 0 for replicas of what has changed
 	Cold      bool          // what the partition had was lost before

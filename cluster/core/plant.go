@@ -10,12 +10,12 @@ const (
 	plantNewerWins          // a handoff replaces what is there instead of being merged
 	plantLoseStates         // a handoff leaves the buckets behind
 	plantAnyHandoff         // a handoff is accepted that nobody has asked for
-	plantSameTerm           // who starts an orphan does not raise its term
+	plantEarlyRelease       // a replica is dropped before the next heir has the whole
 	plantOldReplica         // an orphan is started from the replica at hand, however old
 	plantHaste              // an orphan is started although not all members were heard
 	plantNoFence            // a node goes on without a majority
 	plantLoseReplicas       // a replica that was lost is not sent again
-	plantOldTerm            // replicas of an older term are accepted
+	plantLate               // what comes late of a replica replaces what came before
 	plantLoop               // a request is redirected without end
 	plantEager              // who was answered a moment ago is taken for dead because the membership says so
 	plantStale              // who takes in what is stale becomes its holder

@@ -110,7 +110,13 @@ func (n *Core) fillNext(now bucket.Instant, m *member) {
 			if q.state != holding || n.heir(p) != m.id {
 				continue
 			}
-			for _, pl := range n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.term}) {
+			n.seq++
+			parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.term, Round: n.seq})
+			q.fillRound, q.fillLeft = n.seq, len(parcels)
+			if n.plant == plantEarlyRelease {
+				n.filled(m, p)
+			}
+			for _, pl := range parcels {
 				msg.Parts = append(msg.Parts, pl)
 				size += pl.size()
 				if size >= messageBytes && pl.Chunk+1 < pl.Chunks {
@@ -158,6 +164,12 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 		n.keep(now, p, pl, ordered)
 	}
 	return over
+}
+
+// filled notes that m has the whole replica of p: the others need not keep theirs.
+func (n *Core) filled(m *member, p int) {
+	n.parts[p].heir = m.id
+	n.release(p)
 }
 
 // release tells all but the heir of p that they need not keep a replica.
@@ -208,7 +220,7 @@ func (n *Core) released(msg *Message) {
 // outranks says whether this node holds p, or knows of a holder, by a higher term.
 func (n *Core) outranks(p int, term Term) bool {
 	q := &n.parts[p]
-	return q.term > term && n.plant != plantOldTerm
+	return q.term > term
 }
 
 // keep adds a parcel to the replica of p. What makes a debt less counts only where no later message can have come before:
@@ -220,7 +232,7 @@ func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 	one := make([]bucket.State, 1)
 	for i := range pl.Changes {
 		c := &pl.Changes[i]
-		if one[0] = c.State; c.Replaces && ordered {
+		if one[0] = c.State; c.Replaces && ordered || n.plant == plantLate {
 			n.Replicas.Replace(now, p, one)
 		} else {
 			n.Replicas.Import(now, p, one)
@@ -236,9 +248,12 @@ func (n *Core) copiedBy(m *member, msg *Message, r *Reply) {
 	}
 	for i := range msg.Parts {
 		pl := &msg.Parts[i]
-		if q := &n.parts[pl.Partition]; q.state == holding && q.term == pl.Term && pl.Chunks > 0 && pl.Chunk+1 == pl.Chunks {
-			q.heir = m.id
-			n.release(int(pl.Partition))
+		q := &n.parts[pl.Partition]
+		if q.state != holding || q.term != pl.Term || pl.Chunks == 0 || pl.Round != q.fillRound {
+			continue
+		}
+		if q.fillLeft--; q.fillLeft == 0 {
+			n.filled(m, int(pl.Partition))
 		}
 	}
 	for i := range r.Over {
