@@ -32,7 +32,7 @@ type Node struct {
 	base     time.Time // Instant 0
 	store    *bucket.Store
 	replicas *bucket.Store // of what others hold
-	builder  *ring.Builder // of the watch goroutine alone
+	tables   tables        // of the watch goroutine alone
 	holding
 	gone   chan core.Run // runs of members whose processes have ended
 	heirs  heirs
@@ -76,7 +76,7 @@ func New(c Config) (*Node, error) {
 	}
 	base := time.Now()
 	n := &Node{
-		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base, builder: builder,
+		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base, tables: tables{builder: builder},
 		gone: make(chan core.Run, 64), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if n.heirs.builder, err = ring.NewBuilder(c.Ring); err != nil {

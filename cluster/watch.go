@@ -115,16 +115,16 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 	if len(stay) == 0 {
 		stay = members
 	}
-	table, err := n.builder.Table(idsOf(stay))
+	ids := idsOf(stay)
+	table, err := n.tables.of(ids)
 	if err != nil {
 		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
 	}
 	v := &view{table: table, self: -1}
-	if v.heirs, err = n.builder.Without(table, n.name); err != nil {
-		return nil, err
-	}
-	if len(v.heirs.Members()) == 0 {
-		v.heirs = nil
+	if ids = slices.DeleteFunc(ids, func(id ring.Member) bool { return id == n.name }); len(ids) > 0 {
+		if v.heirs, err = n.tables.of(ids); err != nil {
+			return nil, err
+		}
 	}
 	for i := range members {
 		v.members = append(v.members, n.memberOf(old, members[i]))
@@ -134,6 +134,34 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 		return nil, fmt.Errorf("%w: this node is not a member of its own set", ErrMismatch)
 	}
 	return v, nil
+}
+
+// tables are the last rings that a node went by, and those of its heirs. One takes 10 ms and more to make, on all nodes at
+// once, and a rolling restart comes back to the same few sets of members again and again.
+type tables struct {
+	builder *ring.Builder
+	made    []*ring.Table // the newest last
+}
+
+// tablesMost is how many tables are kept, of 32 KiB each.
+const tablesMost = 16
+
+// of returns the table of ids.
+func (t *tables) of(ids []ring.Member) (*ring.Table, error) {
+	ids = slices.Sorted(slices.Values(ids))
+	if i := slices.IndexFunc(t.made, func(m *ring.Table) bool { return slices.Equal(m.Members(), ids) }); i >= 0 {
+		m := t.made[i]
+		t.made = append(slices.Delete(t.made, i, i+1), m)
+		return m, nil
+	}
+	m, err := t.builder.Table(ids)
+	if err != nil {
+		return nil, err
+	}
+	if t.made = append(t.made, m); len(t.made) > tablesMost {
+		t.made = slices.Delete(t.made, 0, 1)
+	}
+	return m, nil
 }
 
 func idsOf(members []gossip.Member) []ring.Member {
