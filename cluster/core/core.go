@@ -136,7 +136,7 @@ type Core struct {
 	fence   atomic.Int64     // Instant from which on this node does not decide
 	lapsed  bool             // it has stopped since
 	counted atomic.Int64     // what Size said last
-	plant   plant            // a planted bug, in tests
+	plant   plant            // a planted bug, in tests and by build tags
 }
 
 // lateness is which run of a member may decide yet, and until when.
@@ -218,7 +218,7 @@ func New(c Config) (*Core, error) {
 	n := &Core{
 		Config: c.withDefaults(), members: map[ring.Member]*member{}, settled: map[ring.Member]absence{},
 		gone: map[ring.Member]absence{}, lately: map[ring.Member]lateness{},
-		parts: make([]part, c.Partitions),
+		parts: make([]part, c.Partitions), plant: built,
 	}
 	n.routes, n.numbers = make([]atomic.Uint64, c.Partitions), map[ring.Member]int{c.Self: routeSelf}
 	n.names.Store(&[]ring.Member{c.Self})

@@ -244,6 +244,9 @@ func (n *Core) takeStale(from *member, p int, term Term) {
 	if q.state == holding {
 		return
 	}
+	if q.state == sending { // it should be this node's again before it is known to have arrived
+		n.strand(p)
+	}
 	if q.merged == nil {
 		q.merged = map[ring.Member]Term{}
 	}
@@ -261,6 +264,8 @@ func (n *Core) merge(now bucket.Instant, p int, states []bucket.State) {
 		n.Store.Drop(p)
 	case plantLoseStates:
 		return
+	case plantHalve:
+		states = halved(states)
 	case plantSum:
 		states = n.sum(now, p, states)
 	}

@@ -1,6 +1,10 @@
 package core
 
-import "github.com/noriahq/noria/bucket"
+import (
+	"slices"
+
+	"github.com/noriahq/noria/bucket"
+)
 
 // The planted bugs.
 const (
@@ -22,8 +26,19 @@ const (
 	plantSum                // two copies of a bucket owe what both owe
 	plantSender             // a handoff counts from when it was sent, by the sender's clock
 	plantForgetIDs          // a handoff leaves the request ids behind
+	plantHalve              // a handoff brings half of what is owed
+	plantMute               // no replica is ever sent
 	plants
 )
+
+// halved returns states with half of their debts, for plantHalve.
+func halved(states []bucket.State) []bucket.State {
+	halves := slices.Clone(states)
+	for i := range halves {
+		halves[i].Debt /= 2
+	}
+	return halves
+}
 
 // sum returns states with what this node's buckets owe added, for plantSum.
 func (n *Core) sum(now bucket.Instant, p int, states []bucket.State) []bucket.State {

@@ -133,6 +133,9 @@ func (n *Core) fillNext(now bucket.Instant, m *member) {
 
 // copyTo sends m a message about replicas.
 func (n *Core) copyTo(now bucket.Instant, m *member, msg *Message) {
+	if n.plant == plantMute {
+		return
+	}
 	n.seq++
 	msg.Round = n.seq
 	if msg.Kind == Release {

@@ -25,6 +25,8 @@ func TestPlanted(t *testing.T) {
 		plantSum:          "two copies of a bucket owe what both owe",
 		plantSender:       "a handoff counts from when it was sent",
 		plantForgetIDs:    "a handoff leaves the request ids behind",
+		plantHalve:        "a handoff brings half of what is owed",
+		plantMute:         "no replica is ever sent",
 	}
 	tables := newTables()
 	for bug := noPlant + 1; bug < plants; bug++ {
