@@ -69,7 +69,7 @@ fuzz: ## Every fuzz target for FUZZ_TIME.
 
 .PHONY: soak
 soak: tool-grpcurl ## The tests with real processes, with limits watched for SOAK_TIME.
-	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME)
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME) -soak
 
 ##@ Measure
 
