@@ -173,9 +173,8 @@ func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
 	}
 	switch at.Status {
 	case Nothing:
-		// Who has just joined does not see all members yet, but those who ask it do.
-		if q.state == away && q.holder == "" && at.Holder != n.Self && at.Term > 0 && at.Term >= q.term {
-			q.holder = at.Holder
+		if q.state == away && (q.holder == "" || q.holder == m.id) && at.Term > 0 && at.Term >= q.term {
+			q.holder = n.lead(m, at.Holder)
 		}
 	case Sends:
 		if q.round == n.claim.round {
@@ -192,6 +191,17 @@ func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
 		c.stuck[p] = true
 	}
 	n.publish(p)
+}
+
+// lead returns whom to ask for what m takes holder to hold: m itself if only m knows the holder, as when one has just joined.
+func (n *Core) lead(m *member, holder ring.Member) ring.Member {
+	switch {
+	case holder == "" || holder == n.Self:
+		return ""
+	case n.members[holder] == nil:
+		return m.id
+	}
+	return holder
 }
 
 // conclude starts what nobody has, once all members have said so, by the same view: then there is nobody else who may. All

@@ -143,6 +143,7 @@ type Core struct {
 type lateness struct {
 	boot  uint64
 	until bucket.Instant
+	ahead bool // it saw other members
 }
 
 // absence is which run of a member is missed, and since when.

@@ -183,7 +183,10 @@ func (s *sim) pause() {
 		return
 	}
 	n := some(s, s.alive)
-	d := s.upTo(7 * time.Second)
+	d := s.upTo(3 * time.Second)
+	if s.rng.IntN(3) > 0 { // others have gone on with what it held
+		d += 3500 * time.Millisecond
+	}
 	if s.now < n.paused {
 		return
 	}
@@ -233,9 +236,13 @@ func (s *sim) rolling() {
 	}
 	n := some(s, s.alive)
 	s.drain(n, func() {
-		if s.nodes[n.id] == n {
-			s.note("%s comes back", n.id)
-			s.start(n.id)
-		}
+		s.busy++
+		s.after(500*time.Millisecond+s.upTo(time.Second), func() { // to start takes a while
+			s.busy--
+			if s.nodes[n.id] == n {
+				s.note("%s comes back", n.id)
+				s.start(n.id)
+			}
+		})
 	})
 }

@@ -114,11 +114,10 @@ func (s *sim) at(n *simNode, do func()) {
 
 // spread makes all nodes learn of n, each after a lag, and n of all at once: whom it joins tells it.
 func (s *sim) spread(n *simNode) {
-	lag := s.lag()
 	for _, o := range s.alive {
 		if o != n {
 			s.learn(o, n, s.lag())
-			s.learn(n, o, lag)
+			s.learn(n, o, 20*time.Millisecond) // before anybody else hears of it
 		}
 	}
 	s.review(n)

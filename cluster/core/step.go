@@ -56,7 +56,7 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 		return r
 	}
 	r.Known = true
-	m.answered = now
+	m.answered, m.epoch = now, msg.Epoch
 	switch msg.Kind {
 	case Beat:
 		n.heardOf(now, msg.Missed, msg.Gone)
@@ -114,7 +114,7 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 		r = nil // another run of it
 	}
 	if r != nil && r.Known {
-		m.heard = max(m.heard, o.Sent)
+		m.heard, m.epoch = max(m.heard, o.Sent), r.Epoch
 		n.heardOf(now, r.Missed, r.Gone)
 		n.founded = n.founded || r.Founded
 	}

@@ -47,6 +47,7 @@ type member struct {
 
 	heard    bucket.Instant // when the last message was sent by whose answer it knows this node, or gossip told of it
 	answered bucket.Instant // when it was last told that this node knows it
+	epoch    uint64         // of its view, as far as this node has heard
 	beat     bucket.Instant // when the last beat was sent
 	inflight int            // messages under way
 	bulk     int            // handoffs and replicas among them
@@ -64,10 +65,8 @@ type member struct {
 // counted for the majority, if not.
 func (n *Core) View(now bucket.Instant, v View) {
 	n.lapse(now)
-	met := bucket.Instant(math.MinInt64 / 2)
-	if n.Decides(now) {
-		met = now // who is new has not answered yet: a node goes on meanwhile, but does not begin to by it
-	}
+	// Who is new has not answered yet: this node decides as long as before it came, neither longer nor shorter.
+	met := min(now, bucket.Instant(n.fence.Load()-int64(n.Fence)))
 	for id, m := range n.members {
 		i := slices.IndexFunc(v.Members, func(o Member) bool { return o.ID == id })
 		if i >= 0 && v.Members[i].Boot == m.boot {
@@ -75,7 +74,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 			continue
 		}
 		delete(n.members, id)
-		n.doubt(m)
+		n.doubt(now, m)
 		if i < 0 && !m.draining {
 			n.miss(now, Run{id, m.boot})
 		}
@@ -116,12 +115,18 @@ func (n *Core) remember() {
 }
 
 // doubt notes that m, which is not a member any more, decides for Fence after this node has last answered it, if it lives.
-// The membership may be wrong about that.
-func (n *Core) doubt(m *member) {
-	if len(n.lately) < missedMost && n.plant != plantEager {
-		drift := n.Fence / 32 // of clocks, and more than any has
-		n.lately[m.id] = lateness{m.boot, m.answered + bucket.Instant(n.Fence+drift)}
+// The membership may be wrong about that. And if m saw other members than this node, it may have given them something
+// before it went: this node has to hear of them first.
+func (n *Core) doubt(now bucket.Instant, m *member) {
+	if len(n.lately) >= missedMost || n.plant == plantEager {
+		return
 	}
+	drift := n.Fence / 32 // of clocks, and more than any has
+	l := lateness{m.boot, m.answered + bucket.Instant(n.Fence+drift), m.epoch != n.epoch && m.epoch != 0}
+	if l.ahead {
+		l.until = max(l.until, now+bucket.Instant(n.Fence))
+	}
+	n.lately[m.id] = l
 }
 
 // unsure says whether somebody who is not in the view may decide yet.
@@ -142,7 +147,7 @@ func (n *Core) Gone(now bucket.Instant, r Run) {
 		return
 	}
 	n.gone[r.ID] = absence{r.Boot, now}
-	if l, ok := n.lately[r.ID]; ok && l.boot <= r.Boot {
+	if l, ok := n.lately[r.ID]; ok && l.boot <= r.Boot && !l.ahead {
 		delete(n.lately, r.ID)
 	}
 	if was, ok := n.settled[r.ID]; ok && was.boot <= r.Boot {
