@@ -106,12 +106,12 @@ func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end *patience)
 		if holder == n.name {
 			return errSelf
 		}
-		err := n.chase(ctx, a, p, v.member(holder), *end)
+		err := n.chase(ctx, a, p, v.member(holder), end)
 		if !errors.Is(err, errMoving) {
 			return err
 		}
 		if errors.Is(err, errOnItsWay) {
-			end.silent = max(end.silent, min(end.moving, n.now()+bucket.Instant(n.config.PeerWait)))
+			n.extend(end)
 		}
 		if !n.pause(ctx, end.silent) {
 			if ctx.Err() != nil {
@@ -140,7 +140,7 @@ var (
 )
 
 // chase asks m, and whom it and the next ones take for the holder.
-func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, end patience) error {
+func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, end *patience) error {
 	unknown := errMoving
 	for a.Hop = 0; ; a.Hop++ {
 		switch {
@@ -149,7 +149,7 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 		case m.peer == nil:
 			return errSelf
 		}
-		if err := n.askOne(ctx, a, m, end.silent); err != nil {
+		if err := n.askOne(ctx, a, m, end); err != nil {
 			if n.isGone(m, err) {
 				n.step(func(c *core.Core, _ bucket.Instant) { c.Lost(p, m.ID) })
 				return errMoving
@@ -185,11 +185,11 @@ func answered(a *Ask) error {
 
 // A patience is until when an ask may take.
 type patience struct {
-	silent bucket.Instant // if the holder does not answer, or is not known
-	moving bucket.Instant // if it changes: a partition on its way is there in a moment, and nothing is lost
+	silent bucket.Instant // if the holder is not heard of, or not known
+	moving bucket.Instant // if it changes or is slow: its answer is there in a moment, and nothing is lost
 }
 
-// moveWait is how long a check waits for a partition that is on its way, at most.
+// moveWait is how long a check waits for a partition that is on its way, or for a holder that is slow, at most.
 const moveWait = 500 * time.Millisecond
 
 // patience returns until when an ask may take: Config.PeerWait, or most of what is left until ctx ends, so that there is
@@ -204,11 +204,18 @@ func (n *Node) patience(ctx context.Context) patience {
 	return patience{now + bucket.Instant(wait), now + bucket.Instant(move)}
 }
 
-// askOne sends a to m and waits until it is done, or ctx ends. A request with an id may be sent a second time when the
+// extend lets who is asked next have Config.PeerWait too, as far as end goes.
+func (n *Node) extend(end *patience) {
+	end.silent = max(end.silent, min(end.moving, n.now()+bucket.Instant(n.config.PeerWait)))
+}
+
+// askOne sends a to m and waits until it is done, or ctx ends. What m takes longer than end.silent because it is slow it
+// does not take from those who are asked after it. A request with an id may be sent a second time when the
 // stream broke under it.
-func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end bucket.Instant) error {
+func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end *patience) error {
 	for again := false; ; again = true {
-		if a.Wait = end.Sub(n.now()); a.Wait <= 0 {
+		now := n.now()
+		if a.Wait, a.Most = end.silent.Sub(now), end.moving.Sub(now); a.Wait <= 0 {
 			return ErrPeerSilent
 		}
 		if m.peer == nil {
@@ -220,6 +227,9 @@ func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end bucket.Instant
 		case <-a.done:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if n.now() > end.silent {
+			n.extend(end)
 		}
 		if a.Err == nil {
 			m.answered()

@@ -34,7 +34,7 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 		}
 		w := newWhole(n, v, reqs)
 		last := try >= maxRedirects && !n.pause(ctx, end)
-		again, err := w.decide(ctx, last)
+		again, err := w.decide(ctx, until.moving, last)
 		if err != nil {
 			return nil, err
 		}
@@ -96,9 +96,10 @@ func (w *whole) group(to int) *group {
 }
 
 // decide asks everyone and gives back if need be. With again nothing was taken because somebody is not the holder any
-// more, and another attempt by a newer view may do better; the last attempt takes such a holder for lost.
-func (w *whole) decide(ctx context.Context, last bool) (again bool, err error) {
-	w.send(w.n.patience(ctx).silent)
+// more, and another attempt by a newer view may do better; the last attempt takes such a holder for lost. A holder that is
+// slow is waited for until most.
+func (w *whole) decide(ctx context.Context, most bucket.Instant, last bool) (again bool, err error) {
+	w.send(patience{silent: w.n.patience(ctx).silent, moving: most})
 	if err := w.receive(ctx); err != nil {
 		w.giveBack(ctx)
 		return false, err
@@ -117,7 +118,7 @@ func (w *whole) any(s state) bool {
 }
 
 // send asks all groups but this node's own.
-func (w *whole) send(end bucket.Instant) {
+func (w *whole) send(end patience) {
 	for i := range w.groups {
 		g := &w.groups[i]
 		m := w.v.members[g.to]
@@ -126,7 +127,8 @@ func (w *whole) send(end bucket.Instant) {
 		}
 		g.ask = w.n.newAsk(OpTake)
 		g.ask.Epoch = w.v.table.Epoch()
-		g.ask.Wait = max(end.Sub(w.n.now()), 1)
+		now := w.n.now()
+		g.ask.Wait, g.ask.Most = max(end.silent.Sub(now), 1), end.moving.Sub(now)
 		if len(w.groups) > 1 {
 			g.ask.Hold = w.n.lastHold.Add(1)
 		}

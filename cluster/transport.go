@@ -14,7 +14,7 @@ import (
 // OnLost rule.
 var (
 	ErrPeerLost     = errors.New("peer cannot be reached")       // refused (then syscall.ECONNREFUSED too), or its stream broke
-	ErrPeerSilent   = errors.New("peer did not answer in time")  // Wait passed, or it owes older answers
+	ErrPeerSilent   = errors.New("peer did not answer in time")  // Wait or Most passed, or it owes older answers
 	ErrPeerBusy     = errors.New("queue to the peer is full")    // nothing was sent
 	ErrPeerRefused  = errors.New("peer refuses to speak to us")  // other ring parameters, label, or protocol version
 	ErrAskInvalid   = errors.New("peer calls the ask invalid")   // Answer.Reason says why
@@ -68,8 +68,13 @@ type Ask struct {
 	// Hop counts how many nodes the ask went through before this one, 0 when it comes from where it was asked.
 	Hop uint8
 
-	// Wait is how long the asker waits, from the call of Peer.Ask on; positive.
+	// Wait is how long the asker waits for a peer of which nothing is heard, from the call of Peer.Ask on or from when
+	// anything was heard of it last; positive. Who is asked reads in it how long the asker still waits at most.
 	Wait time.Duration
+
+	// Most is how long the asker waits, from the call of Peer.Ask on, if the peer is heard of all the time: it is slow
+	// then and not lost. 0, or less than Wait, means Wait.
+	Most time.Duration
 
 	// Hold, where not 0, names what an OpTake takes, so that an OpRefund with the same Hold from the same node gives it
 	// back. The holder remembers it for some seconds. No two takes of one node have the same.
@@ -136,7 +141,7 @@ const (
 )
 
 // Done tells the node that a is answered, or that it will not be because of err. A Transport calls it exactly once for
-// each Ask it was given, at the latest when Wait has passed, and does not touch a afterwards.
+// each Ask it was given, at the latest when Wait and Most have passed, and does not touch a afterwards.
 func (a *Ask) Done(err error) {
 	a.Err = err
 	a.done <- struct{}{} // never blocks: there is room for one

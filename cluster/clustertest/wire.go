@@ -152,33 +152,47 @@ func (e *end) carry(a *cluster.Ask) {
 		a.Done(err)
 		return
 	}
-	late := time.NewTimer(a.Wait)
-	defer late.Stop()
 	answer := make(chan *cluster.Ask, 1)
 	lost := make(chan error, 1)
 	sent := copied(a)
 	go e.fetch(sent, answer, lost)
-	select {
-	case b := <-answer:
-		a.Answer = b.Answer
-		for i := range b.Checks {
-			a.Checks[i].Decision = b.Checks[i].Decision
+	a.Done(e.await(a, answer, lost))
+}
+
+// await waits for the answer to a and takes it over, or returns why there is none. A host that is not heard of costs
+// Wait, one that only takes its time Most.
+func (e *end) await(a *cluster.Ask, answer <-chan *cluster.Ask, lost <-chan error) error {
+	last := time.Now().Add(a.Most)
+	late := time.NewTimer(a.Wait)
+	defer late.Stop()
+	for {
+		select {
+		case b := <-answer:
+			a.Answer = b.Answer
+			for i := range b.Checks {
+				a.Checks[i].Decision = b.Checks[i].Decision
+			}
+			return nil
+		case err := <-lost:
+			return err
+		case <-late.C:
+			left := time.Until(last)
+			if left <= 0 || !e.wire.wires.net.hears(e.wire.host, e.addr) {
+				return cluster.ErrPeerSilent
+			}
+			late.Reset(min(left, a.Wait))
+		case <-e.done:
+			return cluster.ErrPeerLost
+		case <-e.wire.done:
+			return cluster.ErrPeerShutdown
 		}
-		a.Done(nil)
-	case err := <-lost:
-		a.Done(err)
-	case <-late.C:
-		a.Done(cluster.ErrPeerSilent)
-	case <-e.done:
-		a.Done(cluster.ErrPeerLost)
-	case <-e.wire.done:
-		a.Done(cluster.ErrPeerShutdown)
 	}
 }
 
-// copied returns an ask that shares nothing with a.
+// copied returns a as it arrives: it shares nothing with a.
 func copied(a *cluster.Ask) *cluster.Ask {
 	b := *a
+	b.Wait, b.Most = max(a.Wait, a.Most), 0
 	b.Checks = append([]cluster.Check(nil), a.Checks...)
 	b.Body = bytes.Clone(a.Body)
 	return &b
@@ -224,6 +238,14 @@ func (n *Net) listens(addr string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.sockets[addr] != nil
+}
+
+// hears says whether host would hear of who listens at addr: neither is frozen or cut off, and somebody does listen.
+func (n *Net) hears(host, addr string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	to := hostOf(addr)
+	return n.sockets[addr] != nil && !n.blocked(hostOf(host), to) && !n.blocked(to, hostOf(host))
 }
 
 // pass waits for as long as the way from one host to another takes, and says whether anything arrives.

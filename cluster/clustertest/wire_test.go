@@ -13,12 +13,16 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// echo answers what it is told with the same bytes, and keeps them.
-type echo struct{ told [][]byte }
+// echo answers what it is told with the same bytes, and keeps them. It takes some time for that.
+type echo struct {
+	told  [][]byte
+	takes time.Duration
+}
 
 func (*echo) Hello(cluster.Hello) error { return nil }
 
 func (e *echo) Answer(_ ring.Member, asks []cluster.Ask) {
+	time.Sleep(e.takes)
 	for i := range asks {
 		e.told = append(e.told, asks[i].Body)
 		asks[i].Answer = cluster.Answer{Holder: "b", Body: asks[i].Body}
@@ -118,6 +122,44 @@ func TestRefusedOrSilent(t *testing.T) {
 			if !c.refused && (!errors.Is(err, cluster.ErrPeerSilent) || errors.Is(err, syscall.ECONNREFUSED) || took != time.Second) {
 				t.Errorf("%s: %v after %v, want ErrPeerSilent after a second", c.name, err, took)
 			}
+		})
+	}
+}
+
+// A host that takes its time is waited for up to Most while it is heard of, and else for Wait.
+func TestSlow(t *testing.T) {
+	for _, c := range []struct {
+		takes, most, want time.Duration
+		do                func(n *Net, a, b string)
+		err               error
+	}{
+		{takes: 3 * time.Second, most: 5 * time.Second, want: 3 * time.Second},
+		{takes: 6 * time.Second, most: 5 * time.Second, want: 5 * time.Second, err: cluster.ErrPeerSilent},
+		{takes: 3 * time.Second, want: time.Second, err: cluster.ErrPeerSilent},
+		{
+			takes: 3 * time.Second, most: 5 * time.Second, want: time.Second, err: cluster.ErrPeerSilent,
+			do: func(n *Net, _, b string) { n.Freeze(b) },
+		},
+		{
+			takes: 3 * time.Second, most: 5 * time.Second, want: time.Second, err: cluster.ErrPeerSilent,
+			do: func(n *Net, a, b string) { n.CutOneWay([]string{b}, []string{a}) },
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n, ha, hb, p, e := wired(t)
+			e.takes = c.takes
+			a := cluster.NewAsk()
+			a.Op, a.Body, a.Wait, a.Most = cluster.OpTell, []byte("told"), time.Second, c.most
+			began := time.Now()
+			p.Ask(a)
+			synctest.Wait()
+			if c.do != nil {
+				c.do(n, ha, hb)
+			}
+			if <-a.Finished(); !errors.Is(a.Err, c.err) || time.Since(began) != c.want {
+				t.Errorf("Most %v, %v to answer: %v after %v, want %v after %v", c.most, c.takes, a.Err, time.Since(began), c.err, c.want)
+			}
+			time.Sleep(c.takes) // the handler ends
 		})
 	}
 }

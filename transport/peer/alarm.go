@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// tick is the grain of deadlines: an ask ends up to this much after its Wait. Less wakes the processor more often while
+// tick is the grain of deadlines: an ask ends up to this much after its Wait, or its Most. Less wakes the processor more often while
 // peers are silent.
 const tick = 2 * time.Millisecond
 

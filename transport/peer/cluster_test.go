@@ -188,8 +188,11 @@ func TestClusterKillAndReturn(t *testing.T) {
 		if at := c.Holder(key); at != "n03" {
 			t.Errorf("after its return %s holds the key, want n03", at)
 		}
-		if got := spendAtOnce(t, c, key, parse(t, "quota 10"), 50); got != 10 {
-			t.Errorf("%d allowed after the holder's return, want 10", got)
+		if got := spendAtOnce(t, c, key, parse(t, "quota 10"), 50); got != 0 {
+			t.Errorf("%d more allowed after the holder's return, want none: it was handed the bucket", got)
+		}
+		if got := spendAtOnce(t, c, c.KeyAt("n03", "fresh"), parse(t, "quota 10"), 50); got != 10 {
+			t.Errorf("%d of a fresh key allowed after the holder's return, want 10", got)
 		}
 	})
 }

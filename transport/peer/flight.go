@@ -37,11 +37,11 @@ var (
 	errTwice    = errors.New("answers twice")
 )
 
-// drop takes the asks whose deadline has come out of b, which is not sent yet.
-func (b *batch) drop(now instant) (dead []*cluster.Ask) {
+// drop takes the asks that end now out of b, which is not sent yet. heard is when the peer was last heard of.
+func (b *batch) drop(now, heard instant) (dead []*cluster.Ask) {
 	kept := b.entries[:0]
 	for _, e := range b.entries {
-		if e.deadline <= now {
+		if e.ends(now, heard) {
 			dead = append(dead, e.ask)
 			continue
 		}
@@ -60,7 +60,7 @@ func (b *batch) encode(buf []byte, now instant) []byte {
 	buf = appendSeq(slices.Grow(buf, size), b.first)
 	for i := range b.entries {
 		e := &b.entries[i]
-		buf = appendAsk(buf, e.ask, e.deadline-now)
+		buf = appendAsk(buf, e.ask, e.last-now)
 	}
 	return buf
 }
@@ -105,16 +105,16 @@ func (f *flight) claim(seq uint64, n int, asks []*cluster.Ask) (_ []*cluster.Ask
 	return asks, nil, fmt.Errorf("numbers %d to %d: %w", seq, seq+uint64(n)-1, errNotAsked)
 }
 
-// expire moves the asks whose deadline has come to dead and returns the earliest deadline of the others. Their batches
-// stay owed.
-func (f *flight) expire(now instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
+// expire moves the asks that end now to dead and returns the earliest deadline of the others. Their batches stay owed.
+// heard is when the peer was last heard of.
+func (f *flight) expire(now, heard instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
 	next := never
 	for i := range f.batches {
 		for j := range f.batches[i].entries {
 			e := &f.batches[i].entries[j]
 			switch {
 			case e.ask == nil:
-			case e.deadline <= now:
+			case e.ends(now, heard):
 				dead = append(dead, e.ask)
 				e.ask = nil
 			default:
@@ -127,7 +127,7 @@ func (f *flight) expire(now instant, dead []*cluster.Ask) ([]*cluster.Ask, insta
 
 // clear moves all asks to dead and makes f as it is on a new stream.
 func (f *flight) clear(dead []*cluster.Ask) []*cluster.Ask {
-	dead, _ = f.expire(never, dead)
+	dead, _ = f.expire(never, 0, dead)
 	for i := range f.batches {
 		clear(f.batches[i].entries)
 		f.batches[i] = batch{entries: f.batches[i].entries[:0]}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -50,7 +51,8 @@ type link struct {
 	wake chan struct{} // has a value when the queue may have asks and the writer did not look since
 	back chan struct{} // has a value when a lost peer is known to be alive
 
-	answered atomic.Int64 // asks in the batch that was answered last
+	answered atomic.Int64  // asks in the batch that was answered last
+	latest   *atomic.Int64 // when the peer was last heard of, on this link or the other of its pair; as an instant, 0 if never
 
 	flightMu sync.Mutex
 	flight   flight // guarded by flightMu
@@ -60,15 +62,16 @@ type link struct {
 	state     state        // guarded by mu
 	err       error        // guarded by mu; with which asks end when lost or closed
 	pace      instant      // guarded by mu; how long the peer took to answer of late, nearer to the longest
-	unheard   instant      // guarded by mu; when was first asked after the peer was last heard of, 0 if not
+	said      instant      // guarded by mu; when the peer was last heard of on this link, 0 if never
+	unheard   instant      // guarded by mu; when was first asked after said, 0 if not
 	silent    bool         // guarded by mu; asks end at once until the peer is heard of again
 	nextProbe instant      // guarded by mu; when an ask is let through nevertheless
 	cancel    func()       // guarded by mu; ends run, nil while idle
 	due       atomic.Int64 // written under mu; no ask is due before this instant
 }
 
-func newLink(t *Transport, id ring.Member, addr string, tells bool) *link {
-	l := &link{t: t, id: id, addr: addr, tells: tells, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+func newLink(t *Transport, id ring.Member, addr string, tells bool, latest *atomic.Int64) *link {
+	l := &link{t: t, id: id, addr: addr, tells: tells, latest: latest, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
 	l.flight.next = 1
 	l.due.Store(int64(never))
 	return l
@@ -92,7 +95,7 @@ func (l *link) take(a *cluster.Ask) error {
 		return fmt.Errorf("%w: nobody waits for it", cluster.ErrPeerSilent)
 	}
 	now := l.t.now()
-	e := entry{ask: a, deadline: deadline(now, a.Wait), bytes: int32(size)}
+	e := newEntry(a, now, size)
 	first, sooner, err := l.enqueue(e, now)
 	if err != nil {
 		return err
@@ -104,10 +107,6 @@ func (l *link) take(a *cluster.Ask) error {
 		l.t.alarm.by(e.deadline)
 	}
 	return nil
-}
-
-func deadline(now, wait time.Duration) instant {
-	return now + min(wait, never-1-now)
 }
 
 // enqueue says whether e is the first in the queue and whether it is due sooner than all else.
@@ -156,16 +155,18 @@ func (l *link) start() error {
 	return nil
 }
 
-// expire ends the asks that are due and returns an instant before which no other is.
+// expire ends the asks that are due, but for those whose peer was heard of meanwhile, and returns an instant before which
+// no other is.
 func (l *link) expire(now instant) instant {
 	if due := instant(l.due.Load()); due > now {
 		return due
 	}
 	// Both locks, because an ask that moves from the queue to a batch in between would be overlooked.
 	l.flightMu.Lock()
-	dead, nextSent := l.flight.expire(now, nil)
+	heard := l.lastHeard()
+	dead, nextSent := l.flight.expire(now, heard, nil)
 	l.mu.Lock()
-	dead, nextQueued := l.queue.expire(now, dead)
+	dead, nextQueued := l.queue.expire(now, heard, dead)
 	next := min(nextSent, nextQueued)
 	l.due.Store(int64(next))
 	l.hush(now, dead)
@@ -176,24 +177,32 @@ func (l *link) expire(now instant) instant {
 	return next
 }
 
-// hush makes the peer count as silent if one of the dead asks shows it. It is called under mu.
+// hush makes the peer count as silent if one of the dead asks shows it: by its Wait if nothing was heard on the other link
+// either, and else by its Most, of which it may have been asked a little before the last word, because then it is this
+// stream that nothing comes from. It is called under mu.
 func (l *link) hush(now instant, dead []*cluster.Ask) {
-	if l.silent || l.unheard == 0 {
+	if l.silent {
 		return
 	}
 	least := max(silence, min(slowness*l.pace, patience))
+	mute := now - cmp.Or(l.unheard, l.said)
+	quiet := min(mute, now-l.lastHeard())
 	for _, a := range dead {
-		if now-l.unheard >= max(least, a.Wait) {
+		if quiet >= max(least, a.Wait) || a.Most > a.Wait && mute >= max(patience, a.Most-a.Wait) {
 			l.silent, l.nextProbe = true, now+probing
 			return
 		}
 	}
 }
 
-// heard says that the peer said something, after it took that long.
-func (l *link) heard(took instant) {
+// heard says that the peer said something now, after it took that long.
+func (l *link) heard(now, took instant) {
+	l.latest.Store(int64(now))
 	l.mu.Lock()
-	l.silent, l.unheard = false, 0
+	l.silent, l.said, l.unheard = false, now, 0
 	l.pace = max(took, l.pace-(l.pace-took)/8)
 	l.mu.Unlock()
 }
+
+// lastHeard returns when the peer was last heard of on either link of the pair.
+func (l *link) lastHeard() instant { return instant(l.latest.Load()) }

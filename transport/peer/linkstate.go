@@ -12,7 +12,7 @@ func (l *link) opened() {
 	}
 	waiting := l.queue.n > 0
 	l.mu.Unlock()
-	l.heard(0)
+	l.heard(l.t.now(), 0)
 	drain(l.back)
 	if waiting {
 		signal(l.wake)

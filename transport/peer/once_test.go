@@ -25,6 +25,7 @@ type story struct {
 type step struct {
 	what  string
 	wait  time.Duration // of the asks of this step, and the pause after it
+	most  time.Duration // of the asks of this step
 	count int           // asks
 	key   int           // bytes of their keys
 }
@@ -40,6 +41,7 @@ func drawStory(t *rapid.T) story {
 		s.steps = append(s.steps, step{
 			what:  rapid.SampledFrom(happenings).Draw(t, "what"),
 			wait:  time.Duration(rapid.SampledFrom([]int{1, 3, 10, 50, 100, 101, 2000}).Draw(t, "wait")) * time.Millisecond,
+			most:  time.Duration(rapid.SampledFrom([]int{0, 2, 55, 500}).Draw(t, "most")) * time.Millisecond,
 			count: rapid.SampledFrom([]int{1, 2, 10, 100}).Draw(t, "asks"),
 			key:   rapid.SampledFrom([]int{20, 512}).Draw(t, "key"),
 		})
@@ -91,7 +93,7 @@ func (s *teller) handler() cluster.Handler {
 	}
 }
 
-// Every ask is done exactly once, by its Wait, with an error that the contract knows, and was put to the peer at most
+// Every ask is done exactly once, by its Wait or Most, with an error that the contract knows, and was put to the peer at most
 // once, whatever happens to the network, the peer, and the node itself.
 func TestExactlyOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -178,6 +180,7 @@ var known = []error{
 // askOne asks and, once the ask is done, does with it what its owner may.
 func (s *teller) askOne(x step) {
 	a := newAsk(fmt.Sprintf("%08d", s.asked)+strings.Repeat("k", x.key-8), x.wait)
+	a.Most = x.most
 	done := new(atomic.Int32)
 	s.asked++
 	s.asks, s.dones = append(s.asks, a), append(s.dones, done)
@@ -186,8 +189,8 @@ func (s *teller) askOne(x step) {
 	s.wg.Go(func() {
 		<-a.Finished()
 		done.Add(1)
-		if took := time.Since(start); took > x.wait+tick {
-			s.flaw("an ask with Wait %v was done after %v", x.wait, took)
+		if took := time.Since(start); took > max(x.wait, x.most)+tick {
+			s.flaw("an ask with Wait %v and Most %v was done after %v", x.wait, x.most, took)
 		}
 		if !isKnown(a.Err) {
 			s.flaw("an ask ended with %v", a.Err)
@@ -199,7 +202,7 @@ func (s *teller) askOne(x step) {
 		s.owner.Lock()
 		defer s.owner.Unlock()
 		a.Checks[0].Request.Key = "mine"
-		a.Answer, a.Wait, a.Err = cluster.Answer{}, 0, nil
+		a.Answer, a.Wait, a.Most, a.Err = cluster.Answer{}, 0, 0, nil
 	})
 }
 

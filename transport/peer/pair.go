@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/ring"
@@ -16,7 +17,8 @@ type pair struct {
 }
 
 func newPair(t *Transport, id ring.Member, addr string) *pair {
-	return &pair{t: t, checks: newLink(t, id, addr, false), tells: newLink(t, id, addr, true)}
+	heard := new(atomic.Int64)
+	return &pair{t: t, checks: newLink(t, id, addr, false, heard), tells: newLink(t, id, addr, true, heard)}
 }
 
 func (p *pair) links() []*link { return []*link{p.checks, p.tells} }

@@ -16,9 +16,27 @@ const never instant = 1<<63 - 1
 // Whoever takes the ask out, which needs the lock of that queue or batch, calls its Done: that makes it exactly one.
 type entry struct {
 	ask      *cluster.Ask // nil when the ask was taken out
-	deadline instant
-	bytes    int32 // by measure
-	answered bool  // in a batch: the peer has answered, even if nobody waited for it any more
+	deadline instant      // when the ask ends, or is looked at again if the peer was heard of; last at most
+	last     instant      // when the ask ends although the peer is heard of
+	bytes    int32        // by measure
+	answered bool         // in a batch: the peer has answered, even if nobody waited for it any more
+}
+
+// newEntry returns the entry of a, which is asked now.
+func newEntry(a *cluster.Ask, now instant, size int) entry {
+	return entry{ask: a, deadline: after(now, a.Wait), last: after(now, max(a.Wait, a.Most)), bytes: int32(size)}
+}
+
+// after returns the instant that comes wait after from, but never is not one.
+func after(from, wait instant) instant { return from + min(wait, never-1-from) }
+
+// ends says whether the ask of e ends now, where the peer was last heard of at heard. If that was less than the ask's
+// Wait ago the deadline moves on: the peer is slow, and not lost.
+func (e *entry) ends(now, heard instant) bool {
+	if e.deadline <= now {
+		e.deadline = max(e.deadline, min(after(heard, e.ask.Wait), e.last))
+	}
+	return e.deadline <= now
 }
 
 // queue is a ring of entries with asks. It grows as needed; its owner bounds it.
@@ -68,12 +86,13 @@ func (q *queue) pop(dst []entry, checks, size int) []entry {
 	return dst
 }
 
-// expire moves the asks whose deadline has come to dead and returns the earliest deadline of the others.
-func (q *queue) expire(now instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
+// expire moves the asks that end now to dead and returns the earliest deadline of the others. heard is when the peer was
+// last heard of.
+func (q *queue) expire(now, heard instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
 	next, kept := never, 0
 	for i := range q.n {
 		e := *q.at(i)
-		if e.deadline <= now {
+		if e.ends(now, heard) {
 			dead = append(dead, e.ask)
 			q.bytes -= int(e.bytes)
 			continue
@@ -91,6 +110,6 @@ func (q *queue) expire(now instant, dead []*cluster.Ask) ([]*cluster.Ask, instan
 
 // clear moves all asks to dead.
 func (q *queue) clear(dead []*cluster.Ask) []*cluster.Ask {
-	dead, _ = q.expire(never, dead)
+	dead, _ = q.expire(never, 0, dead)
 	return dead
 }

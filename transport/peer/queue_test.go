@@ -2,6 +2,7 @@ package peer
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -17,10 +18,12 @@ func TestQueue(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				for range rapid.IntRange(1, 50).Draw(t, "n") {
-					e := entry{
-						ask:      &cluster.Ask{Checks: make([]cluster.Check, rapid.IntRange(1, 3).Draw(t, "checks"))},
-						deadline: instant(rapid.IntRange(1, 10).Draw(t, "deadline")), bytes: int32(rapid.IntRange(1, 9).Draw(t, "bytes")),
+					a := &cluster.Ask{
+						Checks: make([]cluster.Check, rapid.IntRange(1, 3).Draw(t, "checks")),
+						Wait:   time.Duration(rapid.IntRange(1, 10).Draw(t, "wait")),
+						Most:   time.Duration(rapid.IntRange(0, 20).Draw(t, "most")),
 					}
+					e := newEntry(a, 0, rapid.IntRange(1, 9).Draw(t, "bytes"))
 					q.push(e)
 					model = append(model, e)
 				}
@@ -34,18 +37,22 @@ func TestQueue(t *testing.T) {
 				model = model[n:]
 			},
 			"expire": func(t *rapid.T) {
-				now := instant(rapid.IntRange(0, 10).Draw(t, "now"))
+				now := instant(rapid.IntRange(0, 20).Draw(t, "now"))
+				heard := instant(rapid.IntRange(0, int(now)).Draw(t, "heard"))
 				dead, kept, next := []entry{}, []entry{}, never
 				for _, e := range model {
+					if e.deadline <= now && heard+e.ask.Wait > now && e.last > now {
+						e.deadline = min(heard+e.ask.Wait, e.last) // it is slow
+					}
 					if e.deadline <= now {
 						dead = append(dead, e)
 					} else {
 						kept, next = append(kept, e), min(next, e.deadline)
 					}
 				}
-				got, gotNext := q.expire(now, nil)
+				got, gotNext := q.expire(now, heard, nil)
 				if diff := cmp.Diff(got, asksOf(dead), byPointer); diff != "" || gotNext != next {
-					t.Fatalf("expire(%d): next %d, want %d (-got +want):\n%s", now, gotNext, next, diff)
+					t.Fatalf("expire(%d, %d): next %d, want %d (-got +want):\n%s", now, heard, gotNext, next, diff)
 				}
 				model = kept
 			},

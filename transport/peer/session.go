@@ -101,7 +101,7 @@ func (l *link) launch(buf *[]byte) int {
 	b.entries = l.queue.pop(b.entries, l.t.cfg.MaxBatch, batchBytes)
 	more := l.queue.n > 0
 	l.mu.Unlock()
-	dead := b.drop(now)
+	dead := b.drop(now, l.lastHeard())
 	if len(b.entries) > 0 {
 		*buf = b.encode(*buf, now)
 		l.flight.send(b, now)
@@ -147,12 +147,12 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 	if len(f.answers) == 0 {
 		return asks, nil
 	}
-	l, took := s.l, instant(0)
+	l, now, took := s.l, s.l.t.now(), instant(0)
 	l.flightMu.Lock()
 	asks, of, err := l.flight.claim(f.seq, len(f.answers), asks)
 	free := err == nil && of.owed == 0
 	if err == nil {
-		took = l.t.now() - of.sent
+		took = now - of.sent
 	}
 	if free {
 		l.answered.Store(int64(len(of.entries)))
@@ -162,7 +162,7 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 		finish(living(asks), cluster.ErrPeerLost)
 		return asks, err
 	}
-	l.heard(took)
+	l.heard(now, took)
 	switch {
 	case free && took < near && !s.near:
 		s.near = true // the slot is never given back
