@@ -45,7 +45,8 @@ type Config struct {
 	// MaxKeys is the most buckets this node keeps. Default: 10,000,000, some 64 bytes each beyond the key.
 	MaxKeys int
 
-	// PeerWait is how long a check waits for another node. Default: 50ms. Less answers sooner and degrades more often.
+	// PeerWait is how long a check waits for another node that is silent. Default: 50ms. Less answers sooner and degrades more
+	// often. For one that is slow but heard of, and for a partition on its way, a check waits half a second.
 	PeerWait time.Duration
 
 	// Fence is how long a node decides without hearing from more than half of the members. Default: 1500ms. It has to be

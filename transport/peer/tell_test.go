@@ -104,7 +104,7 @@ func TestChecksPassTells(t *testing.T) {
 				t.Errorf("tell: %v", a.Err)
 			}
 		}
-		if busy == 0 || busy > 40-16 {
+		if busy == 0 || busy > 40-15 { // with what is around it a body is a little more than a sixteenth of the queue
 			t.Errorf("%d of 40 tells found the queue full, want those beyond 4 MiB and what was sent", busy)
 		}
 		want := []LinkStats{{ID: "b", Addr: "b", State: "open"}, {ID: "b", Addr: "b", Tells: true, State: "open"}}
