@@ -17,6 +17,10 @@ P ?= 2
 # end of its time a failure.
 FUZZ_INPUTS ?= 5000
 
+# How many clusters `make sim` simulates, and from which seed on. `make soak` takes as many as asked too.
+SEEDS ?= 2000
+FROM ?= 1
+
 # How long `make fuzz` tries each target and `make soak` each limit, and how often `make bench` runs each benchmark.
 FUZZ_TIME ?= 1m
 SOAK_TIME ?= 10m
@@ -48,12 +52,16 @@ run: build ## Build and run three nodes in one process, with lines to type next.
 ##@ Test
 
 .PHONY: test
-test: lint check-generated unit e2e fuzz-briefly bench-once ## Everything CI checks.
+test: lint check-generated unit sim e2e fuzz-briefly bench-once ## Everything CI checks.
 
 .PHONY: unit
 unit: ## All tests but those with real processes, under the race detector.
 	$(GO) test -race -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
 	cd e2e/compare && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
+
+.PHONY: sim
+sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts and moves: without the race detector many more.
+	$(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim$$|TestPlanted|TestSameStory' -seeds $(SEEDS) -from $(FROM)
 
 .PHONY: e2e
 e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, and of the README's lines.
@@ -68,7 +76,7 @@ fuzz: ## Every fuzz target for FUZZ_TIME.
 	@$(call each-fuzz,$(FUZZ_TIME))
 
 .PHONY: soak
-soak: tool-grpcurl ## The tests with real processes, with limits watched for SOAK_TIME.
+soak: sim tool-grpcurl ## The simulated clusters, and the tests with real processes, with limits watched for SOAK_TIME.
 	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME) -soak
 
 ##@ Measure

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"iter"
 	"slices"
 
 	"github.com/noriahq/noria/bucket"
@@ -94,74 +93,6 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 			n.bulk(now, m, msg)
 		}
 	}
-}
-
-// parcels cuts the buckets and request ids of p into parcels like first; one at least.
-func (n *Core) parcels(now bucket.Instant, p int, of *bucket.Store, first Parcel) (parcels []Parcel) {
-	add := func(pl Parcel) {
-		pl.Chunk = len(parcels)
-		parcels = append(parcels, pl)
-	}
-	for states := range chunkOf(of.Export(now, p), stateSize) {
-		pl := first
-		pl.States = states
-		add(pl)
-	}
-	for ids := range chunkOf(of.ExportIDs(now, p), idSize) {
-		pl := first
-		pl.IDs = ids
-		add(pl)
-	}
-	if len(parcels) == 0 {
-		add(first)
-	}
-	for i := range parcels {
-		parcels[i].Chunks = len(parcels)
-	}
-	return parcels
-}
-
-// chunkOf cuts all into parts of a bounded number and size.
-func chunkOf[T any](all []T, size func(*T) int) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		from, bytes := 0, 0
-		for i := range all {
-			bytes += size(&all[i])
-			if i+1 < len(all) && i+1-from < parcelMost && bytes < parcelBytes {
-				continue
-			}
-			if !yield(all[from : i+1 : i+1]) {
-				return
-			}
-			from, bytes = i+1, 0
-		}
-	}
-}
-
-// entryBytes is the most that an entry has on the wire besides its texts.
-const entryBytes = 80
-
-func stateSize(s *bucket.State) int { return entryBytes + len(s.Key) + len(s.Limit.Zone) }
-
-func changeSize(c *bucket.Change) int { return stateSize(&c.State) }
-
-func idSize(r *bucket.Remembered) int {
-	return entryBytes + len(r.Key) + len(r.ID) + len(r.Decision.Node)
-}
-
-// size returns the most bytes that pl has on the wire.
-func (pl *Parcel) size() int {
-	size := entryBytes
-	for i := range pl.States {
-		size += stateSize(&pl.States[i])
-	}
-	for i := range pl.Changes {
-		size += changeSize(&pl.Changes[i])
-	}
-	for i := range pl.IDs {
-		size += idSize(&pl.IDs[i])
-	}
-	return size
 }
 
 // bulk sends m a large message.

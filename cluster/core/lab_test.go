@@ -16,7 +16,6 @@ import (
 type lab struct {
 	t      *testing.T
 	now    bucket.Instant
-	ring   ring.Params
 	tables *simTables
 	cores  map[ring.Member]*Core
 	sees   map[ring.Member][]Member

@@ -169,57 +169,6 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 	return over
 }
 
-// filled notes that m has the whole replica of p: the others need not keep theirs.
-func (n *Core) filled(m *member, p int) {
-	n.parts[p].heir = m.id
-	n.release(p)
-}
-
-// release tells all but the heir of p that they need not keep a replica.
-func (n *Core) release(p int) {
-	for _, m := range n.order {
-		if m.id != n.parts[p].heir {
-			m.rid = append(m.rid, ring.Partition(p))
-		}
-	}
-}
-
-// releaseMost is how many releases go out in one message; the others wait for the next Tick.
-const releaseMost = 4096
-
-// releaseNext sends m the releases that wait.
-func (n *Core) releaseNext(now bucket.Instant, m *member) {
-	if len(m.rid) == 0 {
-		return
-	}
-	slices.Sort(m.rid)
-	m.rid = slices.Compact(m.rid)
-	next := m.rid[:min(len(m.rid), releaseMost)]
-	m.rid = slices.Clone(m.rid[len(next):])
-	msg := &Message{Kind: Release}
-	for _, p := range next {
-		if q := &n.parts[p]; q.state == holding && q.heir != "" && q.heir != m.id {
-			msg.Parts = append(msg.Parts, Parcel{Partition: p, Term: q.term})
-		}
-	}
-	if len(msg.Parts) > 0 {
-		n.copyTo(now, m, msg)
-	}
-}
-
-// released drops replicas that the sender, who holds them, has elsewhere: those of older terms, and of its own if nothing
-// has come since.
-func (n *Core) released(msg *Message) {
-	for i := range msg.Parts {
-		pl := &msg.Parts[i]
-		p := int(pl.Partition)
-		q := &n.parts[p]
-		if q.state == away && q.copy > 0 && (q.copy < pl.Term || q.copy == pl.Term && q.copySeq < msg.Round) {
-			n.forget(p)
-		}
-	}
-}
-
 // outranks says whether this node holds p, or knows of a holder, by a higher term.
 func (n *Core) outranks(p int, term Term) bool {
 	q := &n.parts[p]

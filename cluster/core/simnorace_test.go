@@ -5,5 +5,5 @@ package core
 // How many clusters are tried, and how many for each planted bug.
 const (
 	seedsMost   = 2000
-	plantedMost = 1000
+	plantedMost = 600
 )

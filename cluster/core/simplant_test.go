@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each planted bug breaks a promise in one of a few hundred clusters.
+// Each planted bug but those of TestStaged breaks a promise in one of a few hundred clusters.
 func TestPlanted(t *testing.T) {
 	names := [plants]string{
 		plantNoFreeze:     "the buckets of a handoff are decided on while they travel",
@@ -13,7 +13,6 @@ func TestPlanted(t *testing.T) {
 		plantNewerWins:    "a handoff replaces what is there",
 		plantLoseStates:   "a handoff leaves the buckets behind",
 		plantAnyHandoff:   "a handoff is accepted that nobody has asked for",
-		plantEarlyRelease: "a replica is dropped before the next heir has the whole",
 		plantOldReplica:   "an orphan is started from the replica at hand, however old",
 		plantHaste:        "an orphan is started although not all members were heard",
 		plantNoFence:      "a node goes on without a majority",
@@ -21,15 +20,20 @@ func TestPlanted(t *testing.T) {
 		plantLate:         "what comes late of a replica replaces what came before",
 		plantLoop:         "a request is redirected without end",
 		plantEager:        "who was answered a moment ago is taken for dead",
-		plantStale:        "who takes in what is stale becomes its holder",
 		plantSum:          "two copies of a bucket owe what both owe",
 		plantSender:       "a handoff counts from when it was sent",
 		plantForgetIDs:    "a handoff leaves the request ids behind",
 		plantHalve:        "a handoff brings half of what is owed",
 		plantMute:         "no replica is ever sent",
 	}
+	if plantedMost == 0 {
+		t.Skip("under the race detector it would take minutes, and finds the same without")
+	}
 	tables := newTables()
 	for bug := noPlant + 1; bug < plants; bug++ {
+		if scenes()[bug] != nil {
+			continue
+		}
 		var tried, found atomic.Uint64
 		each(1, plantedMost, func(i uint64) bool {
 			tried.Add(1)

@@ -1,0 +1,59 @@
+package core
+
+import (
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// Gone notes that a run of a member has left, or that its process has ended, for certain: its address refuses connections.
+// It does not count for the majority any more.
+func (n *Core) Gone(now bucket.Instant, r Run) {
+	m := n.members[r.ID]
+	if was, ok := n.gone[r.ID]; r.ID == n.Self || m != nil && m.boot == r.Boot || ok && was.boot >= r.Boot || len(n.gone) >= missedMost {
+		return
+	}
+	n.gone[r.ID] = absence{r.Boot, now}
+	if l, ok := n.lately[r.ID]; ok && l.boot <= r.Boot && !l.ahead {
+		delete(n.lately, r.ID)
+	}
+	if was, ok := n.settled[r.ID]; ok && was.boot <= r.Boot {
+		delete(n.settled, r.ID)
+	}
+	n.refence(now)
+}
+
+// miss notes that others count a run of a member for the majority although it is dead.
+func (n *Core) miss(now bucket.Instant, r Run) {
+	if was, ok := n.gone[r.ID]; ok && was.boot >= r.Boot || n.members[r.ID] != nil || r.ID == n.Self {
+		return
+	}
+	if was, ok := n.settled[r.ID]; ok && was.boot >= r.Boot || !ok && len(n.settled) >= missedMost {
+		return
+	}
+	n.settled[r.ID] = absence{r.Boot, now}
+}
+
+// missedMost bounds, to what a message has room for with the longest names, whom a node counts for the majority although they are dead, and whom it knows to be gone.
+const missedMost = 800
+
+// heardOf notes what others know of the absent.
+func (n *Core) heardOf(now bucket.Instant, missed, gone []Run) {
+	for _, r := range gone {
+		n.Gone(now, r)
+	}
+	for _, r := range missed {
+		n.miss(now, r)
+	}
+}
+
+// runs returns the members of absent, in order.
+func runs(absent map[ring.Member]absence) []Run {
+	if len(absent) == 0 {
+		return nil
+	}
+	list := make([]Run, 0, len(absent))
+	for _, id := range keysOf(absent) {
+		list = append(list, Run{id, absent[id].boot})
+	}
+	return list
+}

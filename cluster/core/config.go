@@ -1,0 +1,78 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// Config is what a Core is made of. All fields but the durations are required.
+type Config struct {
+	// Self and Boot say who this node is; a newer run has a larger Boot.
+	Self ring.Member
+	Boot uint64
+
+	// Store decides on the partitions that are held. All of them are frozen at first.
+	Store *bucket.Store
+
+	// Replicas keeps the copies of what others hold. All of its partitions are frozen for good.
+	Replicas *bucket.Store
+
+	// Partitions is the number of partitions of both stores and of the ring.
+	Partitions int
+
+	// Tick is how often the owner calls Tick. Default: 20ms. It is also how old a replica is at most when it is sent.
+	Tick time.Duration
+
+	// Beat is how often each member is asked whether it hears this node. Default: 100ms.
+	Beat time.Duration
+
+	// Fence is how long a node decides without being heard by more than half of the membership. Default: 1500ms. It must be
+	// less than what the membership takes to miss a node.
+	Fence time.Duration
+
+	// Retry is how long a node waits before it claims again what it was refused. Default: 50ms.
+	Retry time.Duration
+
+	// Founder says that this node need not wait for anybody before it starts what nobody has ever held. The others wait for
+	// Found, lest two who have just met and have not found the cluster yet start one of their own.
+	Founder bool
+
+	// Found is how long a view has to last before what nobody has ever held is started. Default: 2s.
+	Found time.Duration
+
+	// Forget is how long a dead member counts for the majority. Default: 10m.
+	Forget time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&c.Tick, 20*time.Millisecond)
+	set(&c.Beat, 100*time.Millisecond)
+	set(&c.Fence, 1500*time.Millisecond)
+	set(&c.Retry, 50*time.Millisecond)
+	set(&c.Found, 2*time.Second)
+	set(&c.Forget, 10*time.Minute)
+	return c
+}
+
+// check returns what is wrong with c.
+func (c Config) check() error {
+	switch {
+	case c.Self == "":
+		return fmt.Errorf("core: Self is empty")
+	case c.Store == nil || c.Replicas == nil:
+		return fmt.Errorf("core: Store or Replicas is nil")
+	case c.Partitions < 1 || c.Partitions > 1<<16:
+		return fmt.Errorf("core: Partitions is %d, want 1 to 65536", c.Partitions)
+	case c.Tick < 0 || c.Beat < 0 || c.Fence < 0 || c.Retry < 0 || c.Found < 0 || c.Forget < 0:
+		return fmt.Errorf("core: a duration is negative")
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package core
+
+import (
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// conclude starts what nobody has, once all members have said so, by the same view: then there is nobody else who may. All
+// replicas of the last term are merged first: two have one while the heir changes, and neither need be whole.
+func (n *Core) conclude(now bucket.Instant) {
+	c := &n.claim
+	if c.round == 0 || len(c.waiting) > 0 {
+		return
+	}
+	round := c.round
+	c.round = 0
+	for _, p := range c.wanted {
+		if q := &n.parts[p]; !c.silent && !c.stuck[p] && q.round == round {
+			q.doubt = false
+		}
+	}
+	if c.missing && n.plant != plantHaste || n.unsure(now) || !n.whole() || !n.Decides(now) {
+		return
+	}
+	var fetch map[ring.Member][]ring.Partition
+	for _, p := range c.wanted {
+		q := &n.parts[p]
+		if c.stuck[p] || !n.wants(p) || q.round != round || q.term == 0 && !n.mayFound(now) {
+			continue
+		}
+		best := c.copies[p]
+		if best.term > 0 && best.term >= n.best(p) && n.plant != plantOldReplica {
+			if fetch == nil {
+				fetch = map[ring.Member][]ring.Partition{}
+			}
+			fetch[best.of] = append(fetch[best.of], ring.Partition(p))
+			q.expect, q.due = best.of, now+bucket.Instant(expectFor*n.Retry)
+			continue
+		}
+		n.recover(now, p)
+	}
+	for _, m := range n.order {
+		if ps := fetch[m.id]; len(ps) > 0 {
+			n.send(now, m, &Message{Kind: Fetch, Round: round, Wanted: ps})
+		}
+	}
+}
+
+// mayFound says whether this node may start what nobody has ever held.
+func (n *Core) mayFound(now bucket.Instant) bool {
+	return n.founded || n.Founder || now.Sub(n.since) >= n.Found
+}
+
+// best returns the term of the newest buckets of p that this node has, 0 if it has none.
+func (n *Core) best(p int) Term {
+	q := &n.parts[p]
+	if q.state != away {
+		return max(q.copy, q.mine)
+	}
+	return q.copy
+}
+
+// recover starts p, which nobody has, with what this node knows of it.
+func (n *Core) recover(now bucket.Instant, p int) {
+	q := &n.parts[p]
+	if !n.restore(now, p) && q.state == away && q.term > 0 {
+		n.Store.SetCold(p, now, true)
+	}
+	n.hold(now, p, q.term.next())
+}
+
+// restore merges the replica of p, if there is one, into what this node has of p.
+func (n *Core) restore(now bucket.Instant, p int) bool {
+	q := &n.parts[p]
+	if q.copy == 0 {
+		return false
+	}
+	n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
+	n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
+	q.mine = max(q.mine, q.copy)
+	n.forget(p)
+	return true
+}
+
+// forget drops the replica of p.
+func (n *Core) forget(p int) {
+	n.Replicas.Drop(p)
+	n.parts[p].copy, n.parts[p].copySeq = 0, 0
+}

@@ -1,0 +1,138 @@
+package core
+
+import (
+	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/ring"
+)
+
+// A part is what a node knows of one partition.
+type part struct {
+	state  state
+	term   Term        // the highest heard of; of this node's holding if it holds
+	mine   Term        // by which this node held it last
+	holder ring.Member // whom this node takes for the holder, "" if it does not know
+
+	// Of what this node claims.
+	expect   ring.Member    // who has said that it will send it
+	due      bucket.Instant // when to claim it again nevertheless
+	round    uint64         // of the last claim
+	doubt    bool           // somebody else may have it too
+	accepted uint64         // round of the last handoff that was accepted
+	got      chunks         // of the handoff under way
+
+	merged map[ring.Member]Term // whose replicas were merged, of which terms
+
+	// Of what this node sends.
+	to      ring.Member // where to
+	toRound uint64      // the receiver's
+	toTerm  Term
+	lapsed  bool        // it was stale before
+	tries   int         // how often it was sent
+	queued  ring.Member // in whose queue it waits
+	sending int         // parcels under way
+
+	// Of the replica that this node keeps, and of that which it has made.
+	copy    Term        // term of the replica here, 0 without one
+	copySeq uint64      // of its sender's last message
+	heir    ring.Member // who has the whole replica of what this node holds, "" if nobody
+	fill    ring.Member // in whose fill queue it waits
+
+	fillRound uint64 // of the whole replica that was sent last
+	fillLeft  int    // parcels of it that have not arrived, as far as is known
+}
+
+// state is what a node does with a partition.
+type state uint8
+
+const (
+	away    state = iota // its buckets are not here
+	holding              // its buckets are here, and this node decides
+	stale                // its buckets are here, frozen: somebody else may decide
+	sending              // its buckets are frozen and on their way
+)
+
+// Held returns how many partitions this node decides on.
+func (n *Core) Held() int { return n.held }
+
+// Has returns how many partitions this node has buckets of: 0 when a leaving node may go.
+func (n *Core) Has() (count int) {
+	for p := range n.parts {
+		if n.parts[p].state != away {
+			count++
+		}
+	}
+	return count
+}
+
+// Wants returns how many partitions this node should hold and does not.
+func (n *Core) Wants() (count int) {
+	for p := range n.parts {
+		if n.wants(p) {
+			count++
+		}
+	}
+	return count
+}
+
+// wants says whether this node should hold p and does not.
+func (n *Core) wants(p int) bool {
+	return n.parts[p].state != holding && n.isTarget(p)
+}
+
+// isTarget says whether this node's view names it for p.
+func (n *Core) isTarget(p int) bool {
+	return n.table != nil && n.table.Target(ring.Partition(p)) == n.Self
+}
+
+// hold makes this node the holder of p at term.
+func (n *Core) hold(now bucket.Instant, p int, term Term) {
+	q := &n.parts[p]
+	if q.state != holding {
+		n.held++
+	}
+	n.founded = true
+	q.state, q.term, q.mine, q.holder, q.expect = holding, term, term, n.Self, ""
+	q.to, q.toRound, q.sending, q.heir = "", 0, 0, ""
+	q.got, q.merged = chunks{}, nil
+	n.Store.Hold(p)
+	n.refill(p)
+	n.publish(p)
+}
+
+// freeze makes this node stop deciding on p, whose buckets stay, and go on in the state to.
+func (n *Core) freeze(p int, to state) {
+	q := &n.parts[p]
+	if q.state == holding {
+		n.held--
+		n.calm = false
+		n.Store.Freeze(p)
+	}
+	q.state = to
+	if to == stale && q.holder == n.Self {
+		q.holder = ""
+	}
+	n.publish(p)
+}
+
+// leave makes the buckets of p, which holder has since term, a replica, until the holder says that it has another one.
+func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
+	q := &n.parts[p]
+	n.freeze(p, away)
+	n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
+	n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
+	if term > q.copy {
+		q.copy, q.copySeq = term, 0
+	}
+	n.Store.Drop(p)
+	q.holder, q.to, q.toRound, q.sending, q.heir = holder, "", 0, 0, ""
+	n.hear(p, term)
+	n.publish(p)
+}
+
+// hear notes that p has had a holder at term.
+func (n *Core) hear(p int, term Term) {
+	if q := &n.parts[p]; term > q.term {
+		q.term = term
+		n.founded = true
+	}
+}

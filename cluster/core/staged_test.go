@@ -1,0 +1,86 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/noriahq/noria/ring"
+)
+
+// These bugs want more luck than a few hundred clusters have: each has a scene of its own in which it shows.
+func TestStaged(t *testing.T) {
+	for bug, scene := range scenes() {
+		if scene(t, noPlant) {
+			t.Errorf("the scene of bug %d fails without it", bug)
+		}
+		if !scene(t, bug) {
+			t.Errorf("the scene of bug %d does not show it", bug)
+		}
+	}
+}
+
+func scenes() map[plant]func(t *testing.T, bug plant) (shows bool) {
+	return map[plant]func(t *testing.T, bug plant) (shows bool){plantStale: stageStale, plantEarlyRelease: stageRelease}
+}
+
+// stageStale cuts b off until others hold what it held, and lets it leave to nodes that have just joined and that the others do not
+// see yet: do they take what b has for the truth?
+func stageStale(t *testing.T, bug plant) (shows bool) {
+	t.Helper()
+	l := newLab(t, "a", "b", "c", "d")
+	l.plant(bug)
+	l.cut([]ring.Member{"b"}, []ring.Member{"a", "c", "d"})
+	l.pass(2 * time.Second)
+	l.see("a", "c", "d")
+	l.settle()
+	l.drop = nil
+	for _, id := range []ring.Member{"e", "f", "g"} {
+		l.start(id, false)
+		l.plant(bug)
+		all := []Member{{ID: "a", Boot: 1}, {ID: "b", Boot: 1, Draining: true}, {ID: "c", Boot: 1}, {ID: "d", Boot: 1}, {ID: id, Boot: 1}}
+		l.sees["b"], l.sees[id] = all, all
+		l.view("b")
+		l.view(id)
+		l.pass(500 * time.Millisecond)
+		for p := range simPartitions {
+			holders := 0
+			for _, c := range l.cores {
+				if c.parts[p].state == holding && c.Decides(l.now) {
+					holders++
+				}
+			}
+			shows = shows || holders > 1
+		}
+	}
+	return shows
+}
+
+// stageRelease lets a node join and become the heir, loses the replicas for it, and kills a holder: is what was owed known?
+func stageRelease(t *testing.T, bug plant) (shows bool) {
+	t.Helper()
+	l := newLab(t, "a", "b")
+	l.plant(bug)
+	for p := range simPartitions {
+		l.take(p, "k", 10)
+	}
+	l.settle()
+	l.start("0", false) // whose turn is before that of the former heirs
+	l.plant(bug)
+	l.drop = func(_, _ ring.Member, m *Message) bool { return m.Kind == Replicate && m.Parts[0].Chunks > 0 }
+	l.see("a", "b", "0")
+	l.pass(time.Second)
+	delete(l.cores, "b")
+	l.see("a", "0")
+	l.settle()
+	for p := range simPartitions {
+		shows = shows || l.take(p, "k", 1)
+	}
+	return shows
+}
+
+// plant plants a bug in all nodes.
+func (l *lab) plant(bug plant) {
+	for _, c := range l.cores {
+		c.plant = bug
+	}
+}
