@@ -241,17 +241,29 @@ func (n *Core) fetchedBy(m *member, msg *Message) {
 	}
 }
 
-// handReplicas sends m the replicas that it wants.
+// handReplicas sends m the replicas that it wants, as long as not too much is on its way.
 func (n *Core) handReplicas(now bucket.Instant, m *member) {
 	for m.bulk < bulkMost && len(m.fetch) > 0 {
-		f := m.fetch[0]
-		m.fetch = m.fetch[1:]
-		q := &n.parts[f.p]
-		if q.copy == 0 || q.state != away {
-			continue
+		msg, size := &Message{Kind: Handoff}, 0
+		for len(m.fetch) > 0 && len(msg.Parts) < messageParts && size < messageBytes {
+			f := m.fetch[0]
+			m.fetch = m.fetch[1:]
+			q := &n.parts[f.p]
+			if q.copy == 0 || q.state != away {
+				continue
+			}
+			parcels := n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy, Round: f.round, Stale: true})
+			for i := range parcels {
+				size += parcels[i].size()
+				msg.Parts = append(msg.Parts, parcels[i])
+				if size >= messageBytes && i+1 < len(parcels) {
+					n.bulk(now, m, msg)
+					msg, size = &Message{Kind: Handoff}, 0
+				}
+			}
 		}
-		for _, pl := range n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy, Round: f.round, Stale: true}) {
-			n.bulk(now, m, &Message{Kind: Handoff, Parts: []Parcel{pl}})
+		if len(msg.Parts) > 0 {
+			n.bulk(now, m, msg)
 		}
 	}
 }
