@@ -35,7 +35,7 @@ func TestChaosSteady(t *testing.T) {
 // cost, and no request its answer. How long faults are felt is not asserted here: machines that run tests are slow.
 func TestChaosFaults(t *testing.T) {
 	plan := chaos.New()
-	plan.Keys, plan.Rate, plan.Duration = 500, 200, 16*time.Second
+	plan.Keys, plan.Rate, plan.Duration = 500, 200, 40*time.Second // a restart takes some seconds under the race detector
 	plan.PeerWait, plan.Timeout = time.Second, 5*time.Second
 	plan.Steps = []chaos.Step{
 		{At: 2 * time.Second, Do: chaos.Join},
