@@ -217,7 +217,7 @@ func (w *whole) await(ctx context.Context, g *group) error {
 		if w.n.isGone(m, g.ask.Err) {
 			w.lose(g, m)
 		}
-		return nil //nolint:nilerr // that a peer is lost is an outcome here, which the state of g says
+		return nil // that a peer is lost is an outcome here, which the state of g says
 	}
 	m.answered()
 	switch g.ask.Answer.Status {

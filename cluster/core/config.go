@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,13 +67,13 @@ func (c Config) withDefaults() Config {
 func (c Config) check() error {
 	switch {
 	case c.Self == "":
-		return fmt.Errorf("core: Self is empty")
+		return errors.New("core: Self is empty")
 	case c.Store == nil || c.Replicas == nil:
-		return fmt.Errorf("core: Store or Replicas is nil")
+		return errors.New("core: Store or Replicas is nil")
 	case c.Partitions < 1 || c.Partitions > 1<<16:
 		return fmt.Errorf("core: Partitions is %d, want 1 to 65536", c.Partitions)
 	case c.Tick < 0 || c.Beat < 0 || c.Fence < 0 || c.Retry < 0 || c.Found < 0 || c.Forget < 0:
-		return fmt.Errorf("core: a duration is negative")
+		return errors.New("core: a duration is negative")
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 		}
 		n.merge(at, p, pl.States)
 		if n.plant != plantForgetIDs {
-			n.Store.ImportIDs(now, p, pl.IDs)
+			_ = n.Store.ImportIDs(now, p, pl.IDs)
 		}
 		if pl.Cold {
 			n.Store.SetCold(p, now-bucket.Instant(max(pl.ColdFor, 0)), true)
@@ -200,7 +200,7 @@ func (n *Core) merge(now bucket.Instant, p int, states []bucket.State) {
 	case plantSum:
 		states = n.sum(now, p, states)
 	}
-	n.Store.Import(now, p, states)
+	_ = n.Store.Import(now, p, states)
 }
 
 // delivered notes what became of a handoff to m: r is nil if it is not known.

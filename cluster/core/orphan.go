@@ -75,8 +75,8 @@ func (n *Core) restore(now bucket.Instant, p int) bool {
 	if q.copy == 0 {
 		return false
 	}
-	n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
-	n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
+	_ = n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
+	_ = n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
 	q.mine = max(q.mine, q.copy)
 	n.forget(p)
 	return true

@@ -118,8 +118,8 @@ func (n *Core) freeze(p int, to state) {
 func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
 	q := &n.parts[p]
 	n.freeze(p, away)
-	n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
-	n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
+	_ = n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
+	_ = n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
 	if term > q.copy {
 		q.copy, q.copySeq = term, 0
 	}

@@ -179,15 +179,15 @@ func (n *Core) outranks(p int, term Term) bool {
 // else the replica owes too much rather than too little. Errors are a full store, or states that break a rule: the others
 // are kept.
 func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
-	n.Replicas.Import(now, p, pl.States)
-	n.Replicas.ImportIDs(now, p, pl.IDs)
+	_ = n.Replicas.Import(now, p, pl.States)
+	_ = n.Replicas.ImportIDs(now, p, pl.IDs)
 	one := make([]bucket.State, 1)
 	for i := range pl.Changes {
 		c := &pl.Changes[i]
 		if one[0] = c.State; c.Replaces && ordered || n.plant == plantLate {
-			n.Replicas.Replace(now, p, one)
+			_ = n.Replicas.Replace(now, p, one)
 		} else {
-			n.Replicas.Import(now, p, one)
+			_ = n.Replicas.Import(now, p, one)
 		}
 	}
 }
