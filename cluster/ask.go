@@ -58,11 +58,14 @@ func (n *Node) takeHere(p ring.Partition, req *bucket.Request) (bucket.Decision,
 		return bucket.Decision{}, bucket.ErrMoved
 	}
 	d, err := n.store.Take(now, int(p), req)
+	if err != nil {
+		return bucket.Decision{}, err
+	}
 	d.Node = string(n.name)
-	if err == nil && isDurable(req, &d) {
+	if isDurable(req, &d) {
 		d = n.endure(p, req, d)
 	}
-	return d, err
+	return d, nil
 }
 
 // pauses are how long somebody waits who asks for a partition that is on its way.

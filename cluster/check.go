@@ -19,17 +19,10 @@ func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, 
 		return bucket.Decision{}, ErrNotReady
 	}
 	p := v.table.Partition(ring.Hash(req.Key))
-	if now := n.now(); n.core.Holds(p) && n.core.Decides(now) {
-		d, err := n.store.Take(now, int(p), &req)
-		if err == nil {
-			d.Node = string(n.name)
-			if isDurable(&req, &d) {
-				return n.endure(p, &req, d), nil
-			}
-			return d, nil
-		}
+	if n.core.Holds(p) {
+		d, err := n.takeHere(p, &req)
 		if !errors.Is(err, bucket.ErrMoved) {
-			return bucket.Decision{}, err
+			return d, err
 		}
 	}
 	return n.checkAway(ctx, p, req)
