@@ -45,54 +45,47 @@ type fetched struct {
 
 // hand sends m the next of what it was promised, as long as not too much is on its way.
 func (n *Core) hand(now bucket.Instant, m *member) {
-	for m.bulk < bulkMost && len(m.queue) > 0 {
-		msg := &Message{Kind: Handoff}
-		size := 0
-		for len(m.queue) > 0 && len(msg.Parts) < messageParts && size < messageBytes {
-			p := m.queue[0]
-			m.queue = m.queue[1:]
-			q := &n.parts[p]
-			if q.queued == m.id {
-				q.queued = ""
-			}
-			if q.to != m.id || q.toRound == 0 || q.state == away || q.sending > 0 {
-				continue
-			}
-			if q.state != sending { // else it may have arrived already, by the term that was sent
-				q.lapsed, q.toTerm, q.tries = q.state == stale && n.plant != plantStale, q.term.next(), 0
-			}
-			q.tries++
-			if n.plant != plantNoFreeze {
-				n.freeze(p, sending)
-			} else {
-				q.state = sending
-			}
-			if q.lapsed {
-				n.restore(now, p) // who takes it in asks for no replica of this node any more
-			}
-			first := Parcel{Partition: ring.Partition(p), Round: q.toRound, Stale: q.lapsed}
-			if first.Term = q.mine; !q.lapsed {
-				first.Term = q.toTerm
-			}
-			n.publish(p)
-			parcels := n.parcels(now, p, n.Store, first)
-			if since, cold := n.Store.Cold(p); cold {
-				parcels[0].Cold, parcels[0].ColdFor = true, now.Sub(since)
-			}
-			q.sending = len(parcels)
-			for i := range parcels {
-				size += parcels[i].size()
-				msg.Parts = append(msg.Parts, parcels[i])
-				if size >= messageBytes && i+1 < len(parcels) {
-					n.bulk(now, m, msg)
-					msg, size = &Message{Kind: Handoff}, 0
-				}
-			}
-		}
-		if len(msg.Parts) > 0 {
-			n.bulk(now, m, msg)
-		}
+	k := n.handoffs(now, m)
+	drain(m, &m.queue, k, func(p int) { n.handOne(now, m, p, k) })
+}
+
+// handoffs returns a packer of handoffs to m.
+func (n *Core) handoffs(now bucket.Instant, m *member) *packer {
+	return &packer{send: func(parts []Parcel) { n.bulk(now, m, &Message{Kind: Handoff, Parts: parts}) }}
+}
+
+// handOne packs p, if it is still to go to m, and stops deciding on it.
+func (n *Core) handOne(now bucket.Instant, m *member, p int, k *packer) {
+	q := &n.parts[p]
+	if q.queued == m.id {
+		q.queued = ""
 	}
+	if q.to != m.id || q.toRound == 0 || q.state == away || q.sending > 0 {
+		return
+	}
+	if q.state != sending { // else it may have arrived already, by the term that was sent
+		q.lapsed, q.toTerm, q.tries = q.state == stale && n.plant != plantStale, q.term.next(), 0
+	}
+	q.tries++
+	if n.plant != plantNoFreeze {
+		n.freeze(p, sending)
+	} else {
+		q.state = sending
+	}
+	if q.lapsed {
+		n.restore(now, p) // who takes it in asks for no replica of this node any more
+	}
+	first := Parcel{Partition: ring.Partition(p), Round: q.toRound, Stale: q.lapsed}
+	if first.Term = q.mine; !q.lapsed {
+		first.Term = q.toTerm
+	}
+	n.publish(p)
+	parcels := n.parcels(now, p, n.Store, first)
+	if since, cold := n.Store.Cold(p); cold {
+		parcels[0].Cold, parcels[0].ColdFor = true, now.Sub(since)
+	}
+	q.sending = len(parcels)
+	k.add(parcels...)
 }
 
 // bulk sends m a large message.
@@ -243,27 +236,10 @@ func (n *Core) fetchedBy(m *member, msg *Message) {
 
 // handReplicas sends m the replicas that it wants, as long as not too much is on its way.
 func (n *Core) handReplicas(now bucket.Instant, m *member) {
-	for m.bulk < bulkMost && len(m.fetch) > 0 {
-		msg, size := &Message{Kind: Handoff}, 0
-		for len(m.fetch) > 0 && len(msg.Parts) < messageParts && size < messageBytes {
-			f := m.fetch[0]
-			m.fetch = m.fetch[1:]
-			q := &n.parts[f.p]
-			if q.copy == 0 || q.state != away {
-				continue
-			}
-			parcels := n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy, Round: f.round, Stale: true})
-			for i := range parcels {
-				size += parcels[i].size()
-				msg.Parts = append(msg.Parts, parcels[i])
-				if size >= messageBytes && i+1 < len(parcels) {
-					n.bulk(now, m, msg)
-					msg, size = &Message{Kind: Handoff}, 0
-				}
-			}
+	k := n.handoffs(now, m)
+	drain(m, &m.fetch, k, func(f fetched) {
+		if q := &n.parts[f.p]; q.copy > 0 && q.state == away {
+			k.add(n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy, Round: f.round, Stale: true})...)
 		}
-		if len(msg.Parts) > 0 {
-			n.bulk(now, m, msg)
-		}
-	}
+	})
 }

@@ -73,3 +73,44 @@ func (pl *Parcel) size() int {
 	}
 	return size
 }
+
+// A packer puts parcels for a member into messages, and sends each when it is full.
+type packer struct {
+	parts []Parcel
+	size  int
+	send  func(parts []Parcel)
+}
+
+// full says whether the next parcel goes into another message.
+func (k *packer) full() bool { return len(k.parts) >= messageParts || k.size >= messageBytes }
+
+// add puts parcels into messages.
+func (k *packer) add(parcels ...Parcel) {
+	for i := range parcels {
+		if k.full() {
+			k.flush()
+		}
+		k.parts = append(k.parts, parcels[i])
+		k.size += parcels[i].size()
+	}
+}
+
+// flush sends what is there.
+func (k *packer) flush() {
+	if len(k.parts) > 0 {
+		k.send(k.parts)
+	}
+	k.parts, k.size = nil, 0
+}
+
+// drain takes what waits for m off its queue and lets pack put it into messages, as long as not too much is on its way.
+func drain[T any](m *member, queue *[]T, k *packer, pack func(T)) {
+	for m.bulk < bulkMost && len(*queue) > 0 {
+		for len(*queue) > 0 && !k.full() {
+			next := (*queue)[0]
+			*queue = (*queue)[1:]
+			pack(next)
+		}
+		k.flush()
+	}
+}

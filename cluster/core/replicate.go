@@ -72,63 +72,44 @@ func (n *Core) touch(changes []bucket.Change) {
 
 // sendChanges sends m the changes that it is to have, in messages of a bounded size.
 func (n *Core) sendChanges(now bucket.Instant, m *member) {
-	if len(m.changes) == 0 {
-		return
-	}
-	msg, size := &Message{Kind: Replicate, Parts: make([]Parcel, 0, min(len(m.changes), messageParts))}, 0
+	k := n.copies(now, m)
 	for _, of := range m.changes {
 		p := of[0].Partition
 		for changes := range chunkOf(of, changeSize) {
-			pl := Parcel{Partition: ring.Partition(p), Term: n.parts[p].term, Changes: changes}
-			msg.Parts = append(msg.Parts, pl)
-			if size += pl.size(); size >= messageBytes || len(msg.Parts) >= messageParts {
-				n.copyTo(now, m, msg)
-				msg, size = &Message{Kind: Replicate}, 0
-			}
+			k.add(Parcel{Partition: ring.Partition(p), Term: n.parts[p].term, Changes: changes})
 		}
 	}
-	if len(msg.Parts) > 0 {
-		n.copyTo(now, m, msg)
-	}
+	k.flush()
 	m.changes = nil
+}
+
+// copies returns a packer of replicas for m.
+func (n *Core) copies(now bucket.Instant, m *member) *packer {
+	return &packer{send: func(parts []Parcel) { n.copyTo(now, m, &Message{Kind: Replicate, Parts: parts}) }}
 }
 
 // keysOf returns the keys of a map in order: what a core does never depends on the order of a map.
 func keysOf[K cmp.Ordered, V any](of map[K]V) []K { return slices.Sorted(maps.Keys(of)) }
 
-// fill sends m the next whole replicas, as long as not too much is on its way.
+// fillNext sends m the next whole replicas, as long as not too much is on its way.
 func (n *Core) fillNext(now bucket.Instant, m *member) {
-	for m.bulk < bulkMost && len(m.fills) > 0 {
-		msg, size := &Message{Kind: Replicate}, 0
-		for len(m.fills) > 0 && len(msg.Parts) < messageParts && size < messageBytes {
-			p := m.fills[0]
-			m.fills = m.fills[1:]
-			q := &n.parts[p]
-			if q.fill == m.id {
-				q.fill = ""
-			}
-			if q.state != holding || n.heir(p) != m.id {
-				continue
-			}
-			n.seq++
-			parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.term, Round: n.seq})
-			q.fillRound, q.fillLeft = n.seq, len(parcels)
-			if n.plant == plantEarlyRelease {
-				n.filled(m, p)
-			}
-			for _, pl := range parcels {
-				msg.Parts = append(msg.Parts, pl)
-				size += pl.size()
-				if size >= messageBytes && pl.Chunk+1 < pl.Chunks {
-					n.copyTo(now, m, msg)
-					msg, size = &Message{Kind: Replicate}, 0
-				}
-			}
+	k := n.copies(now, m)
+	drain(m, &m.fills, k, func(p int) {
+		q := &n.parts[p]
+		if q.fill == m.id {
+			q.fill = ""
 		}
-		if len(msg.Parts) > 0 {
-			n.copyTo(now, m, msg)
+		if q.state != holding || n.heir(p) != m.id {
+			return
 		}
-	}
+		n.seq++
+		parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.term, Round: n.seq})
+		q.fillRound, q.fillLeft = n.seq, len(parcels)
+		if n.plant == plantEarlyRelease {
+			n.filled(m, p)
+		}
+		k.add(parcels...)
+	})
 }
 
 // copyTo sends m a message about replicas.
