@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -197,7 +198,7 @@ func (g *Gossip) explainLost(err error) error {
 	switch {
 	case errors.As(err, &late) && late.Timeout():
 		return fmt.Errorf("no answer within %v: %w", g.config.StreamTimeout, err)
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE): // by which of the two hurried more
 		return fmt.Errorf("hung up without an answer; is it a gossip address? %w", err)
 	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed): // and ctx has not ended
 		return ErrClosed

@@ -93,8 +93,11 @@ func TestSeeds(t *testing.T) {
 		defer l.Close()
 		go func() {
 			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
-				io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
-				c.Close()
+				go func() {
+					defer c.Close()
+					io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+					io.Copy(io.Discard, c) // who hangs up on what is still on its way resets the connection
+				}()
 			}
 		}()
 		h, err := f.net.Listen(talker + ":81")
