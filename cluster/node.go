@@ -32,10 +32,10 @@ type Node struct {
 	base     time.Time // Instant 0
 	store    *bucket.Store
 	replicas *bucket.Store // of what others hold
-	tables   tables        // of the watch goroutine alone
+	rings    rings
 	holding
-	gone   chan core.Run // runs of members whose processes have ended
-	heirs  heirs
+	viewed chan *ring.Table // the last that the node went by and foresee has not seen
+	gone   chan core.Run    // runs of members whose processes have ended
 	shares shares
 	taken  taken
 	asks   sync.Pool // of *Ask
@@ -76,11 +76,8 @@ func New(c Config) (*Node, error) {
 	}
 	base := time.Now()
 	n := &Node{
-		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base, tables: tables{builder: builder},
-		gone: make(chan core.Run, 64), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
-	}
-	if n.heirs.builder, err = ring.NewBuilder(c.Ring); err != nil {
-		return nil, fmt.Errorf("%w: Ring: %w", ErrConfig, err)
+		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base,
+		gone: make(chan core.Run, 64), viewed: make(chan *ring.Table, 1), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
 	}
 	empty, err := builder.Table(nil)
 	if err != nil {
@@ -91,6 +88,7 @@ func New(c Config) (*Node, error) {
 	if err := n.newHolding(partitions); err != nil {
 		return nil, err
 	}
+	n.rings.init(builder)
 	n.asks.New = func() any { return NewAsk() }
 	n.shares.init()
 	n.taken.init()
@@ -132,6 +130,7 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return g.Run(ctx) })
 	tasks.Go(func() error { return n.config.Transport.Serve(ctx, n.hello(), n) })
 	tasks.Go(func() error { return n.watch(ctx, g) })
+	tasks.Go(func() error { return n.rings.foresee(ctx, n.viewed) })
 	tasks.Go(func() error { return n.seek(ctx, g) })
 	tasks.Go(func() error { return n.announce(ctx) })
 	tasks.Go(func() error { return n.sweep(ctx) })

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"sync"
-
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
 )
@@ -30,38 +28,12 @@ func (n *Node) Where(key string) (Place, error) {
 	target := v.table.Target(p)
 	place := Place{Partition: p, Target: target}
 	place.Holder, place.Term = n.core.Route(p)
-	heir, err := n.heirs.of(v.table, p)
+	heirs, err := n.rings.without(v.table, target, true)
 	if err != nil {
 		return Place{}, err
 	}
-	place.Heir = heir
+	if heirs != nil {
+		place.Heir = heirs.Target(p)
+	}
 	return place, nil
-}
-
-// heirs finds heirs for those who ask. A table without one of its members takes milliseconds to make, so they are kept.
-type heirs struct {
-	mu      sync.Mutex
-	builder *ring.Builder               // guarded by mu
-	table   *ring.Table                 // that the tables of without belong to; guarded by mu
-	without map[ring.Member]*ring.Table // by who is missing; guarded by mu
-}
-
-// heirTables is how many tables are kept at most.
-const heirTables = 64
-
-func (h *heirs) of(t *ring.Table, p ring.Partition) (ring.Member, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.table != t || len(h.without) >= heirTables {
-		h.table, h.without = t, map[ring.Member]*ring.Table{}
-	}
-	target := t.Target(p)
-	if h.without[target] == nil {
-		made, err := h.builder.Without(t, target)
-		if err != nil {
-			return "", err
-		}
-		h.without[target] = made
-	}
-	return h.without[target].Target(p), nil
 }

@@ -96,6 +96,11 @@ func (n *Node) follow(members []gossip.Member, ended map[ring.Member]uint64) err
 	n.view.Store(v)
 	n.step(func(c *core.Core, now bucket.Instant) { c.View(now, v.core()) })
 	n.retire(old, v)
+	select {
+	case <-n.viewed: // the older one is of no use any more
+	default:
+	}
+	n.viewed <- v.table
 	n.log.Info("members changed", "members", len(v.members), "took", time.Since(began))
 	return nil
 }
@@ -116,15 +121,14 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 		stay = members
 	}
 	ids := idsOf(stay)
-	table, err := n.tables.of(ids)
+	hurry := old == nil || old.loses(members) // what somebody had who is gone waits for a holder; who joins does not
+	table, err := n.rings.of(ids, hurry)
 	if err != nil {
 		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
 	}
 	v := &view{table: table, self: -1}
-	if ids = slices.DeleteFunc(ids, func(id ring.Member) bool { return id == n.name }); len(ids) > 0 {
-		if v.heirs, err = n.tables.of(ids); err != nil {
-			return nil, err
-		}
+	if v.heirs, err = n.rings.without(table, n.name, hurry); err != nil {
+		return nil, err
 	}
 	for i := range members {
 		v.members = append(v.members, n.memberOf(old, members[i]))
@@ -134,34 +138,6 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 		return nil, fmt.Errorf("%w: this node is not a member of its own set", ErrMismatch)
 	}
 	return v, nil
-}
-
-// tables are the last rings that a node went by, and those of its heirs. One takes 10 ms and more to make, on all nodes at
-// once, and a rolling restart comes back to the same few sets of members again and again.
-type tables struct {
-	builder *ring.Builder
-	made    []*ring.Table // the newest last
-}
-
-// tablesMost is how many tables are kept, of 32 KiB each.
-const tablesMost = 16
-
-// of returns the table of ids.
-func (t *tables) of(ids []ring.Member) (*ring.Table, error) {
-	ids = slices.Sorted(slices.Values(ids))
-	if i := slices.IndexFunc(t.made, func(m *ring.Table) bool { return slices.Equal(m.Members(), ids) }); i >= 0 {
-		m := t.made[i]
-		t.made = append(slices.Delete(t.made, i, i+1), m)
-		return m, nil
-	}
-	m, err := t.builder.Table(ids)
-	if err != nil {
-		return nil, err
-	}
-	if t.made = append(t.made, m); len(t.made) > tablesMost {
-		t.made = slices.Delete(t.made, 0, 1)
-	}
-	return m, nil
 }
 
 func idsOf(members []gossip.Member) []ring.Member {
@@ -193,6 +169,13 @@ func (n *Node) memberOf(old *view, m gossip.Member) *member {
 
 // same says whether v and o have the same members, boots and addresses, so that nothing is to be done.
 func (v *view) same(o *view) bool { return slices.Equal(v.members, o.members) }
+
+// loses says whether one of v's members, or a run of one, is not among members.
+func (v *view) loses(members []gossip.Member) bool {
+	return slices.ContainsFunc(v.members, func(was *member) bool {
+		return !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == was.ID && m.Boot == was.Boot })
+	})
+}
 
 // retire closes the connections of old that v does not use.
 func (n *Node) retire(old, v *view) {

@@ -18,6 +18,8 @@ type Builder struct {
 	params       Params // with defaults
 	sum          func([]byte) uint64
 	virtualNodes func(members int) int
+	rest         func() // nil: none
+	work         int    // hashes since the last rest
 
 	circle *consistent.Consistent
 	nodes  map[Member]*node  // who is in circle
@@ -40,9 +42,23 @@ type node struct {
 
 func (n *node) String() string { return n.name }
 
-type hasher func([]byte) uint64
+// restEvery is how many hashes are computed, with what is done for each, between two rests: a quarter of a millisecond.
+const restEvery = 512
 
-func (h hasher) Sum64(b []byte) uint64 { return h(b) }
+// hasher hashes for consistent.
+type hasher struct{ of *Builder }
+
+func (h hasher) Sum64(b []byte) uint64 {
+	if h.of.work++; h.of.rest != nil && h.of.work >= restEvery {
+		h.of.work = 0
+		h.of.rest()
+	}
+	return h.of.sum(b)
+}
+
+// Rest makes b call rest after each quarter of a millisecond of its work, so that it can be done little by little, beside
+// work that is in more of a hurry: rest may sleep. It must not call b. nil, as at first: b works in one go.
+func (b *Builder) Rest(rest func()) { b.rest = rest }
 
 // NewBuilder returns a Builder of tables with these parameters, or the error of p.Validate.
 func NewBuilder(p Params) (*Builder, error) {
@@ -158,7 +174,7 @@ func (b *Builder) renew(set []Member, each int) error {
 		nodes[i] = n
 	}
 	b.circle = consistent.New(nodes, consistent.Config{
-		Hasher:            hasher(b.sum),
+		Hasher:            hasher{b},
 		PartitionCount:    b.params.Partitions,
 		ReplicationFactor: each,
 		Load:              b.params.Load,

@@ -150,7 +150,7 @@ func (n *naive) Table(members []Member) (*Table, error) {
 	if each := smallDensity(len(set)); n.circle == nil || each != n.each && !n.stale {
 		n.each, n.in = each, nil
 		n.circle = consistent.New(nil, consistent.Config{
-			Hasher: hasher(n.sum), PartitionCount: smallPartitions, ReplicationFactor: each, Load: defaultLoad,
+			Hasher: hasher{&Builder{sum: n.sum}}, PartitionCount: smallPartitions, ReplicationFactor: each, Load: defaultLoad,
 		})
 	}
 	for _, m := range set {

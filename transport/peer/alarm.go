@@ -9,21 +9,34 @@ import (
 // peers are silent.
 const tick = 2 * time.Millisecond
 
+// While asks wait the alarm looks at the clock every stride. Where it comes more than slack too late the process did not
+// run, because the machine had other things to do: that time is not counted as silence of peers, whose answers may lie in
+// the sockets unread.
+const (
+	stride = 10 * time.Millisecond
+	slack  = 2 * time.Millisecond
+)
+
 // alarm ends what is overdue on all links of a Transport, with one goroutine and one timer, however many asks there
 // are. Each link knows an instant before which none of its asks is due; nearly always its asks are answered long before
 // and the instant is only moved on. So an ask costs the alarm a comparison and a link one pass over its asks per Wait,
 // where a timing wheel would put each ask into a list and take it out again.
 type alarm struct {
-	clock func() instant
-	next  atomic.Int64 // when run looks next, as an instant
-	kick  chan struct{}
+	time    func() instant
+	stalled atomic.Int64 // how much of time does not count, in nanoseconds
+	next    atomic.Int64 // when run looks next, as an instant
+	kick    chan struct{}
 }
 
-func newAlarm(clock func() instant) *alarm {
-	a := &alarm{clock: clock, kick: make(chan struct{}, 1)}
+// newAlarm returns an alarm that goes by time, which does not stand still.
+func newAlarm(time func() instant) *alarm {
+	a := &alarm{time: time, kick: make(chan struct{}, 1)}
 	a.next.Store(int64(never))
 	return a
 }
+
+// clock returns how long this process has run: it may step back by as much as it stood still.
+func (a *alarm) clock() instant { return a.time() - instant(a.stalled.Load()) }
 
 // by makes run look at its links at due or before.
 func (a *alarm) by(due instant) {
@@ -40,6 +53,7 @@ func (a *alarm) by(due instant) {
 func (a *alarm) run(done <-chan struct{}, links func() []*link) {
 	timer := time.NewTimer(never)
 	defer timer.Stop()
+	wake := never // when the timer is set to
 	for {
 		select {
 		case <-done:
@@ -47,12 +61,19 @@ func (a *alarm) run(done <-chan struct{}, links func() []*link) {
 		case <-timer.C:
 		case <-a.kick:
 		}
+		now := a.clock()
+		if late := now - wake; late > slack {
+			a.stalled.Add(int64(late))
+			now = wake
+		}
 		// Who sets an earlier instant while we look sees that we look never, and kicks.
 		a.next.Store(int64(never))
-		now := a.clock()
 		next := look(now, links())
 		a.next.Store(int64(next))
-		timer.Reset(next - now)
+		if wake = next; next != never {
+			wake = min(next, now+stride)
+		}
+		timer.Reset(wake - now)
 	}
 }
 

@@ -152,7 +152,7 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 	asks, of, err := l.flight.claim(f.seq, len(f.answers), asks)
 	free := err == nil && of.owed == 0
 	if err == nil {
-		took = now - of.sent
+		took = max(0, now-of.sent) // the clock may have stepped back
 	}
 	if free {
 		l.answered.Store(int64(len(of.entries)))

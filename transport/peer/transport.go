@@ -61,12 +61,13 @@ func New(c Config) (*Transport, error) {
 		known: make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	t.alarm = newAlarm(t.now)
+	t.alarm = newAlarm(func() instant { return time.Since(t.base) })
 	t.links.Store(new([]*link))
 	return t, nil
 }
 
-func (t *Transport) now() instant { return time.Since(t.base) }
+// now reads the clock of links.
+func (t *Transport) now() instant { return t.alarm.clock() }
 
 // Listen implements cluster.Transport.
 func (t *Transport) Listen() (addr string, err error) {
