@@ -63,20 +63,27 @@ func (n *Node) takeHere(p ring.Partition, req *bucket.Request) (bucket.Decision,
 	}
 	d.Node = string(n.name)
 	if isDurable(req, &d) {
-		d = n.endure(p, req, d)
+		d = n.endure(p, req, d, n.endureEnd())
 	}
 	return d, nil
 }
 
-// pauses are how long somebody waits who asks for a partition that is on its way.
 const (
+	// pauseMin is how long at least somebody pauses who asks for a partition that is on its way.
 	pauseMin = 500 * time.Microsecond
-	pauseMax = 8 * time.Millisecond
+
+	// pauseTold is the same for who tells an heir something.
+	pauseTold = 5 * time.Millisecond
 )
 
 // pause waits for a moment, and says whether there is time for more. The holder is about to be known.
 func (n *Node) pause(ctx context.Context, end bucket.Instant) bool {
-	wait := pauseMin + time.Duration(rand.Int64N(int64(pauseMin)))
+	return n.pauseFor(ctx, end, pauseMin)
+}
+
+// pauseFor is pause of least to twice as long.
+func (n *Node) pauseFor(ctx context.Context, end bucket.Instant, least time.Duration) bool {
+	wait := least + time.Duration(rand.Int64N(int64(least)))
 	if n.now()+bucket.Instant(wait) >= end {
 		return false
 	}
@@ -114,7 +121,7 @@ func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end *patience)
 			return err
 		}
 		if errors.Is(err, errOnItsWay) {
-			n.extend(end)
+			n.extend(end, 0)
 		}
 		if !n.pause(ctx, end.silent) {
 			if ctx.Err() != nil {
@@ -135,6 +142,18 @@ func (n *Node) isGone(m *member, err error) bool {
 	return errors.Is(err, ErrPeerLost) && v != nil && (m.Draining || v.member(m.ID) != m)
 }
 
+// ends waits until it is known whether the process of m, which hung up, has ended, and says so.
+func (n *Node) ends(ctx context.Context, m *member, end *patience) bool {
+	for {
+		if v := n.view.Load(); v == nil || v.member(m.ID) != m {
+			return v != nil
+		}
+		if !n.pause(ctx, end.silent) {
+			return false
+		}
+	}
+}
+
 // errMoving says that nobody who was asked knows where a partition is; errOnItsWay, which wraps it, that one member takes
 // another one for the holder, and neither is: it moves.
 var (
@@ -153,7 +172,8 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 			return errSelf
 		}
 		if err := n.askOne(ctx, a, m, end); err != nil {
-			if n.isGone(m, err) {
+			if n.isGone(m, err) || errors.Is(err, ErrPeerLost) && n.ends(ctx, m, end) {
+				n.extend(end, goneWait)
 				n.step(func(c *core.Core, _ bucket.Instant) { c.Lost(p, m.ID) })
 				return errMoving
 			}
@@ -207,9 +227,12 @@ func (n *Node) patience(ctx context.Context) patience {
 	return patience{now + bucket.Instant(wait), now + bucket.Instant(move)}
 }
 
-// extend lets who is asked next have Config.PeerWait too, as far as end goes.
-func (n *Node) extend(end *patience) {
-	end.silent = max(end.silent, min(end.moving, n.now()+bucket.Instant(n.config.PeerWait)))
+// goneWait is how long a check waits for the heir of a holder whose process has ended, at least.
+const goneWait = 200 * time.Millisecond
+
+// extend lets who is asked next have that long, or Config.PeerWait, as far as end goes.
+func (n *Node) extend(end *patience, least time.Duration) {
+	end.silent = max(end.silent, min(end.moving, n.now()+bucket.Instant(max(least, n.config.PeerWait))))
 }
 
 // askOne sends a to m and waits until it is done, or ctx ends. What m takes longer than end.silent because it is slow it
@@ -232,7 +255,7 @@ func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end *patience) err
 			return ctx.Err()
 		}
 		if n.now() > end.silent {
-			n.extend(end)
+			n.extend(end, 0)
 		}
 		if a.Err == nil {
 			m.answered()

@@ -186,7 +186,7 @@ func (w *whole) takeHere(g *group) error {
 		w.decisions[i] = items[k].Decision
 		w.decisions[i].Node = string(w.n.name)
 		if r := &w.reqs[i]; isDurable(r, &w.decisions[i]) {
-			w.decisions[i] = w.n.endure(ring.Partition(items[k].Partition), r, w.decisions[i])
+			w.decisions[i] = w.n.endure(ring.Partition(items[k].Partition), r, w.decisions[i], w.n.endureEnd())
 		}
 	}
 	g.state = w.outcome(g)

@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"context"
+	"errors"
+
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/ring"
@@ -41,21 +44,44 @@ func (n *Node) copyOut(p ring.Partition, key string) (c *copying, ok bool) {
 	return c, true
 }
 
-// arrived waits until the heir has the replica, for Config.PeerWait at most, and says whether it has.
-func (n *Node) arrived(c *copying) bool {
+// arrived waits until the heir has the replica, for Config.PeerWait at most, and says whether it has. silent says that the
+// heir did not answer at all.
+func (n *Node) arrived(c *copying) (ok, silent bool) {
 	<-c.ask.done
+	silent = errors.Is(c.ask.Err, ErrPeerSilent)
 	r := n.replied(c.m, c.ask)
 	n.told(c.out, r)
-	return r != nil && r.Known && len(r.Over) == 0
+	return r != nil && r.Known && len(r.Over) == 0, silent
 }
 
 // endure waits until the heir of p knows what d has taken, and answers by the OnLost rule of req if it does not answer: what
-// was taken stays taken then, so nothing is admitted twice.
-func (n *Node) endure(p ring.Partition, req *bucket.Request, d bucket.Decision) bucket.Decision {
-	if c, ok := n.copyOut(p, req.Key); ok && (c == nil || n.arrived(c)) {
-		return d
+// was taken stays taken then, so nothing is admitted twice. An heir whose process has ended, or who does not know yet that
+// it is one, is followed by another one in a moment: for that it waits until end.
+func (n *Node) endure(p ring.Partition, req *bucket.Request, d bucket.Decision, end bucket.Instant) bucket.Decision {
+	for {
+		c, ok := n.copyOut(p, req.Key)
+		if ok && c == nil {
+			return d
+		}
+		if ok {
+			arrived, silent := n.arrived(c)
+			if arrived {
+				return d
+			}
+			if silent {
+				break
+			}
+		}
+		if !n.pauseFor(context.Background(), end, pauseTold) {
+			break
+		}
 	}
 	return n.degrade(p, req)
+}
+
+// endureEnd returns until when an answer may wait for somebody to keep what it took.
+func (n *Node) endureEnd() bucket.Instant {
+	return n.now() + bucket.Instant(max(n.config.PeerWait, moveWait))
 }
 
 // endureAll is endure for what other nodes have asked: all replicas are sent before the first is waited for.
@@ -74,16 +100,26 @@ func (n *Node) endureAll(asks []Ask) {
 			if !isDurable(&check.Request, &check.Decision) {
 				continue
 			}
-			if c, ok := n.copyOut(check.Partition, check.Request.Key); !ok {
-				check.Decision = n.degrade(check.Partition, &check.Request)
-			} else if c != nil {
+			if c, ok := n.copyOut(check.Partition, check.Request.Key); !ok || c != nil {
 				all = append(all, waiting{check, c})
 			}
 		}
 	}
+	if len(all) == 0 {
+		return
+	}
+	end := n.endureEnd()
 	for _, w := range all {
-		if !n.arrived(w.c) {
+		arrived, silent := false, false
+		if w.c != nil {
+			arrived, silent = n.arrived(w.c)
+		}
+		switch {
+		case arrived:
+		case silent:
 			w.check.Decision = n.degrade(w.check.Partition, &w.check.Request)
+		default:
+			w.check.Decision = n.endure(w.check.Partition, &w.check.Request, w.check.Decision, end)
 		}
 	}
 }

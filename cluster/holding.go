@@ -114,10 +114,10 @@ func (n *Node) hear(from ring.Member, a *Ask) {
 	})
 }
 
-// failed notes that m did not answer, and looks whether its process has ended if its address says so.
+// failed notes that m did not answer, and looks whether its process has ended if it hung up or its address says so.
 func (n *Node) failed(m *member, err error) {
 	m.failed(n.now())
-	if !errors.Is(err, syscall.ECONNREFUSED) || m.refused.Swap(true) {
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, ErrPeerLost) || m.refused.Swap(true) {
 		return
 	}
 	go n.confirm(m)

@@ -9,7 +9,7 @@ import (
 // The bounds of how long a fleet may feel a fault.
 const (
 	refusedWait = 200 * time.Millisecond // the killed holder's address refuses connections
-	gossipWait  = 3 * time.Second        // only gossip can tell
+	gossipWait  = 3 * time.Second        // only gossip can tell that a node is gone; of several it takes up to Plan.Detection
 	overrun     = 100 * time.Millisecond // by which a client may notice the deadline late
 )
 
@@ -21,6 +21,9 @@ func (j *judge) answers(faults []FaultReport) []Promise {
 	}
 	for i, f := range j.Faults {
 		lines = append(lines, j.recovered(f, faults[i])...)
+		if p, ok := j.withoutSide(f); ok && !j.overlapped(i) {
+			lines = append(lines, p)
+		}
 	}
 	return append(lines, j.standing())
 }
@@ -119,8 +122,8 @@ func (j *judge) unnoticed(faults []FaultReport) (p Promise, ok bool) {
 // later one did.
 func (j *judge) overlapped(i int) bool {
 	f := j.Faults[i]
-	for _, o := range j.Faults {
-		if isGraceful(o.Kind) {
+	for k, o := range j.Faults {
+		if k == i || isGraceful(o.Kind) {
 			continue
 		}
 		until := o.Calm + afterglow
@@ -154,6 +157,29 @@ func (j *judge) recovered(f Fault, r FaultReport) []Promise {
 		p.Kept, p.Seen = left < healWait, fmt.Sprintf("not agreed %s after it, when the run ended", brief(left))
 	}
 	return []Promise{p}
+}
+
+// withoutSide returns the line about how long the larger side felt that the other one was gone. ok is false if there was
+// none, or it was back before that.
+func (j *judge) withoutSide(f Fault) (p Promise, ok bool) {
+	wait := either(len(f.Side) == 1, gossipWait, j.Plan.Detection)
+	if f.Side == nil || f.Over-f.Down <= wait {
+		return Promise{}, false
+	}
+	degraded, last := 0, time.Duration(0)
+	for _, r := range j.between(f.Down, f.Over) {
+		if r.Outcome != Failed && r.Source == SourceDegraded && !slices.Contains(f.Side, j.Nodes[r.Asked]) {
+			degraded, last = degraded+1, r.Called-f.Down
+		}
+	}
+	p = Promise{
+		Number: 3, Name: "others answer in full again", Bound: "within " + brief(wait), Kept: last <= wait+f.Late,
+		Seen: "not degraded", Window: fmt.Sprintf("%s %s at %s", f.Kind, f.Node, brief(f.Began)),
+	}
+	if degraded > 0 {
+		p.Seen = fmt.Sprintf("%d degraded, the last asked %s after it", degraded, brief(last))
+	}
+	return p, true
 }
 
 // standing returns the line about nodes that end by themselves.

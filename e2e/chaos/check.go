@@ -77,7 +77,7 @@ func (p Plan) flaws(cuts bool) []flaw {
 const needsNetworks = "nodes on loopback cannot be cut off from each other: every node needs a network of its own (--netns, as root)"
 
 // either returns a if ok, else b.
-func either(ok bool, a, b string) string {
+func either[T any](ok bool, a, b T) T {
 	if ok {
 		return a
 	}
@@ -209,10 +209,15 @@ func (s Step) flawedOptions(p Plan, cutting bool) (field string, err error) {
 		return "how", fmt.Errorf("%s takes no how", s.Do)
 	case s.Do == Restart && !slices.Contains([]string{"", Kill, Leave}, s.How):
 		return "how", fmt.Errorf("is %q, want kill or leave", clip(s.How))
+	case !cutting && len(s.With) > 0:
+		return "with", fmt.Errorf("%s takes no with", s.Do)
 	case !cutting && (len(s.To) > 0 || s.OneWay):
 		return either(s.OneWay, "one_way", "to"), fmt.Errorf("%s takes no %s", s.Do, either(s.OneWay, "one_way", "to"))
 	case slices.Contains(s.To, s.Node):
 		return "to", fmt.Errorf("has %s, which is node: a node is not cut off from itself", s.Node)
+	}
+	if i := slices.IndexFunc(s.With, func(n string) bool { return slices.Contains(s.To, n) }); i >= 0 {
+		return "with", fmt.Errorf("has %s, and to has it too: a node is on one side of a cut", clip(s.With[i]))
 	}
 	return "", nil
 }

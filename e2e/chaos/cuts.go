@@ -10,40 +10,48 @@ import (
 
 // cut cuts node off from those that s names, and notes that as a fault of the kind.
 func (r *runner) cut(ctx context.Context, kind, node string, s Step) error {
-	others := r.across(node, s)
+	side, others := r.sides(node, s)
 	fault := r.begin(kind, node)
 	r.cuts = append(r.cuts, fault)
-	err := r.sever(ctx, node, others, s.OneWay)
+	if whole := len(side)+len(others) >= len(r.up); whole && !s.OneWay && len(others) > len(side) {
+		r.set(fault, func(f *Fault) { f.Side = side })
+	}
+	err := r.sever(ctx, side, others, s.OneWay)
 	r.set(fault, func(f *Fault) { f.Down = r.now() })
 	way := "and"
 	if s.OneWay {
 		way = "to"
 	}
-	r.set(fault, func(f *Fault) { f.Note = fmt.Sprintf("%s %s %s", node, way, strings.Join(others, ", ")) })
+	r.set(fault, func(f *Fault) {
+		f.Note = fmt.Sprintf("%s %s %s", strings.Join(side, ", "), way, strings.Join(others, ", "))
+	})
 	return err
 }
 
-// across returns the nodes on the other side of a cut.
-func (r *runner) across(node string, s Step) []string {
-	others := s.To
+// sides returns the nodes on node's side of a cut and those on the other.
+func (r *runner) sides(node string, s Step) (side, others []string) {
+	side = append([]string{node}, slices.DeleteFunc(slices.Clone(s.With), func(n string) bool { return n == node })...)
+	others = s.To
 	if len(others) == 0 {
 		others = r.up
 	}
-	return slices.DeleteFunc(slices.Clone(others), func(n string) bool { return n == node })
+	return side, slices.DeleteFunc(slices.Clone(others), func(n string) bool { return slices.Contains(side, n) })
 }
 
-// sever drops what goes from node to others, and the other way too unless oneWay.
-func (r *runner) sever(ctx context.Context, node string, others []string, oneWay bool) error {
+// sever drops what goes from side to others, and the other way too unless oneWay.
+func (r *runner) sever(ctx context.Context, side, others []string, oneWay bool) error {
 	c := r.fleet.(Cutter) // the plan was checked
-	for _, o := range others {
-		if err := c.Cut(ctx, node, o); err != nil {
-			return err
-		}
-		if oneWay {
-			continue
-		}
-		if err := c.Cut(ctx, o, node); err != nil {
-			return err
+	for _, n := range side {
+		for _, o := range others {
+			if err := c.Cut(ctx, n, o); err != nil {
+				return err
+			}
+			if oneWay {
+				continue
+			}
+			if err := c.Cut(ctx, o, n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -64,14 +72,14 @@ func (r *runner) flap(ctx context.Context, node string, s Step) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	r.act.Lock()
-	others := r.across(node, s)
+	side, others := r.sides(node, s)
 	fault := r.begin(Flap, node)
 	r.cuts = append(r.cuts, fault)
 	r.act.Unlock()
 	var wrong error
 	for at := time.Duration(0); at < s.For && wrong == nil; at += s.Every {
 		began := time.Now()
-		wrong = r.locked(func() error { return r.sever(ctx, node, others, s.OneWay) })
+		wrong = r.locked(func() error { return r.sever(ctx, side, others, s.OneWay) })
 		r.set(fault, func(f *Fault) {
 			if f.Down == 0 {
 				f.Down = r.now()

@@ -22,6 +22,7 @@ type bugs struct {
 	degradeMoves bool // a check that meets a join or a leave is degraded
 	failMoves    bool // or fails
 	degradeLong  bool // after a kill, checks are degraded for a second
+	degradeSide  bool // while a node is cut off or frozen, checks are degraded everywhere
 	hang         bool // now and then a check is never answered
 	fullShares   bool // while a node is frozen the others answer from a full bucket each, again and again
 }
@@ -176,7 +177,8 @@ func (f *fake) decide(node string, c Check) (Answer, error) {
 		return Answer{}, fmt.Errorf("%w: %s is gone", errUnreachable, node)
 	case f.bugs.hang && f.asked%300 == 0, f.bugs.failMoves && moving:
 		return Answer{}, fmt.Errorf("%w: planted", errUnreachable)
-	case f.bugs.degradeMoves && moving, f.bugs.degradeLong && time.Since(f.killed) < time.Second:
+	case f.bugs.degradeMoves && moving, f.bugs.degradeLong && time.Since(f.killed) < time.Second,
+		f.bugs.degradeSide && (f.cut || len(f.frozen) > 0):
 		return Answer{Degraded: true, Source: "degraded", Node: node}, nil
 	case f.bugs.fullShares && len(f.frozen) > 0:
 		f.buckets[c.Key] = &bucket.Bucket{}

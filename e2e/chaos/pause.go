@@ -19,7 +19,11 @@ func (r *runner) pause(ctx context.Context, node string, long time.Duration, las
 		return err
 	}
 	r.frozen[node] = fault
-	r.set(fault, func(f *Fault) { f.Down = r.now() })
+	r.set(fault, func(f *Fault) {
+		if f.Down = r.now(); len(r.up) > 2 {
+			f.Side = []string{node}
+		}
+	})
 	lasting.Go(func() {
 		timer := time.NewTimer(time.Hour)
 		defer timer.Stop()

@@ -90,6 +90,9 @@ type Step struct {
 	// How says how a restart ends the node: kill, the default, or leave.
 	How string `yaml:"how,omitempty" json:"how,omitempty"`
 
+	// With are nodes on Node's side of a cut or a flap. Default: nobody.
+	With []string `yaml:"with,omitempty" json:"with,omitempty"`
+
 	// To are the nodes on the other side of a cut or a flap. Default: all others.
 	To []string `yaml:"to,omitempty" json:"to,omitempty"`
 

@@ -114,8 +114,8 @@ func (c *crew) free() string {
 
 // named says whether whom s names is there and can be told.
 func (c *crew) named(s Step, who string) (field string, err error) {
-	for _, n := range append([]string{s.Node}, s.To...) {
-		field := either(n == s.Node, "node", "to")
+	for _, n := range slices.Concat([]string{s.Node}, s.With, s.To) {
+		field := either(n == s.Node, "node", either(slices.Contains(s.With, n), "with", "to"))
 		if n == "" || n == Any && field == "node" {
 			continue
 		}

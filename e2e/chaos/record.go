@@ -62,6 +62,7 @@ type Fault struct {
 	Over  time.Duration // when its cause was over: resumed, healed, ready again; at most the end of the run
 	Calm  time.Duration // when the nodes agreed again; 0 if they did not before the end
 	Late  time.Duration // by how much this machine's clocks were late around it
+	Side  []string      // who can do nothing about it: cut off from the larger side, or frozen; nil if nobody or not known
 	Hit   []bool        // by key: its holder was the node; nil where that is not known
 	Note  string        // what else is to be said
 }
