@@ -3,6 +3,8 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +77,38 @@ func TestHolderDies(t *testing.T) {
 		if got := c.Spend(sync.Key, quota, 20); got != 4 {
 			t.Errorf("%d more tokens spent after the death of the holder right after a sync admission, want 4", got)
 		}
+	})
+}
+
+// Who asks right after the death of a holder, or of an heir who was to keep a sync admission, waits a moment for the next
+// one, and is not answered without it.
+func TestNobodyNoticesADeath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
+		time.Sleep(2 * time.Second)
+		quota := limit(t, "quota 10")
+		n := c.Node("n01")
+		held := bucket.Request{Key: c.KeyAt("n03", "held"), Limit: quota, Cost: 1}
+		kept := bucket.Request{Limit: quota, Cost: 1, Durability: bucket.Sync}
+		for i := 0; ; i++ {
+			kept.Key = c.KeyAt("n02", strconv.Itoa(i))
+			if at, err := n.Where(kept.Key); err != nil {
+				t.Fatal(err)
+			} else if at.Heir == "n03" {
+				break
+			}
+		}
+		c.Kill("n03")
+		var asked sync.WaitGroup
+		for _, r := range []bucket.Request{held, kept} {
+			asked.Go(func() {
+				began := time.Now()
+				if d, err := n.Check(context.Background(), r); err != nil || !d.Allowed || d.Degraded || time.Since(began) > 200*time.Millisecond {
+					t.Errorf("Check(%+v) = %+v, %v after %v, want the answer of a holder within 200ms", r, d, err, time.Since(began))
+				}
+			})
+		}
+		asked.Wait()
 	})
 }
 
