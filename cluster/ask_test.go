@@ -108,6 +108,7 @@ func claimAll(t testing.TB, n *Node) {
 	}
 	self, _ := table.Index(n.name)
 	for n.has() > table.Count(self) {
+		n.step(func(c *core.Core, now bucket.Instant) { c.Tick(now) })
 		runtime.Gosched()
 	}
 }

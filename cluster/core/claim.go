@@ -140,6 +140,10 @@ func (n *Core) promise(m *member, p int, round uint64) {
 func (n *Core) enqueue(m *member, p int) {
 	if q := &n.parts[p]; q.queued != m.id {
 		q.queued = m.id
+		if q.state != holding { // nobody decides on it meanwhile
+			m.queue = slices.Insert(m.queue, 0, p)
+			return
+		}
 		m.queue = append(m.queue, p)
 	}
 }

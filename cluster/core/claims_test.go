@@ -56,6 +56,7 @@ func TestConfig(t *testing.T) {
 		"Replicas":   func(c *Config) { c.Replicas = nil },
 		"Partitions": func(c *Config) { c.Partitions = 0 },
 		"negative":   func(c *Config) { c.Fence = -1 },
+		"Pace":       func(c *Config) { c.Pace = -1 },
 	} {
 		c := good
 		change(&c)

@@ -44,6 +44,11 @@ type Config struct {
 	// Found is how long a view has to last before what nobody has ever held is started. Default: 2s.
 	Found time.Duration
 
+	// Pace is how many bytes a second this node sends at most of what moves without hurry: partitions to those who join, and
+	// whole replicas. What leaves with this node, and what a node that came back fetches, is sent as fast as it is taken.
+	// Default: 8 MiB.
+	Pace int
+
 	// Forget is how long a dead member counts for the majority. Default: 10m.
 	Forget time.Duration
 }
@@ -60,6 +65,9 @@ func (c Config) withDefaults() Config {
 	set(&c.Retry, 50*time.Millisecond)
 	set(&c.Found, 2*time.Second)
 	set(&c.Forget, 10*time.Minute)
+	if c.Pace == 0 {
+		c.Pace = 8 << 20
+	}
 	return c
 }
 
@@ -74,6 +82,8 @@ func (c Config) check() error {
 		return fmt.Errorf("core: Partitions is %d, want 1 to 65536", c.Partitions)
 	case c.Tick < 0 || c.Beat < 0 || c.Fence < 0 || c.Retry < 0 || c.Found < 0 || c.Forget < 0:
 		return errors.New("core: a duration is negative")
+	case c.Pace < 0:
+		return fmt.Errorf("core: Pace is %d, want more than 0", c.Pace)
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ type Core struct {
 	calm bool // nothing is wanted or in doubt since reclaim last looked
 
 	claim claim
+	pace  pace
+	turn  int    // counts Ticks
 	seq   uint64 // of rounds, and of messages with replicas
 	out   []Out
 

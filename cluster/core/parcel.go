@@ -2,6 +2,7 @@ package core
 
 import (
 	"iter"
+	"time"
 
 	"github.com/noriahq/noria/bucket"
 )
@@ -78,8 +79,25 @@ func (pl *Parcel) size() int {
 type packer struct {
 	parts []Parcel
 	size  int
+	pace  *pace // nil: none
 	send  func(parts []Parcel)
 }
+
+// A pace is how many bytes may go out before the next Tick.
+type pace struct {
+	left int
+	last bucket.Instant // when it was last refilled
+}
+
+// refill lets as much go out as there was time for since the last time, but never more than for two ticks.
+func (a *pace) refill(now bucket.Instant, c *Config) {
+	ticks := 2 * c.Tick
+	of := func(d time.Duration) int { return max(1, int(int64(c.Pace)*int64(d)/int64(time.Second))) }
+	a.left, a.last = min(a.left+of(min(now.Sub(a.last), ticks)), of(ticks)), now
+}
+
+// may says whether anything may be sent now. What is too large at once is paid for later.
+func (a *pace) may() bool { return a == nil || a.left > 0 }
 
 // full says whether the next parcel goes into another message.
 func (k *packer) full() bool { return len(k.parts) >= messageParts || k.size >= messageBytes }
@@ -99,13 +117,16 @@ func (k *packer) add(parcels ...Parcel) {
 func (k *packer) flush() {
 	if len(k.parts) > 0 {
 		k.send(k.parts)
+		if k.pace != nil {
+			k.pace.left -= k.size
+		}
 	}
 	k.parts, k.size = nil, 0
 }
 
-// drain takes what waits for m off its queue and lets pack put it into messages, as long as not too much is on its way.
+// drain takes what waits for m off its queue and lets pack put it into messages, as long as not too much is on its way and the pace allows it.
 func drain[T any](m *member, queue *[]T, k *packer, pack func(T)) {
-	for m.bulk < bulkMost && len(*queue) > 0 {
+	for m.bulk < bulkMost && len(*queue) > 0 && k.pace.may() {
 		for len(*queue) > 0 && !k.full() {
 			next := (*queue)[0]
 			*queue = (*queue)[1:]

@@ -94,6 +94,7 @@ func keysOf[K cmp.Ordered, V any](of map[K]V) []K { return slices.Sorted(maps.Ke
 // fillNext sends m the next whole replicas, as long as not too much is on its way.
 func (n *Core) fillNext(now bucket.Instant, m *member) {
 	k := n.copies(now, m)
+	k.pace = &n.pace
 	drain(m, &m.fills, k, func(p int) {
 		q := &n.parts[p]
 		if q.fill == m.id {

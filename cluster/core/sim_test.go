@@ -15,6 +15,7 @@ type sim struct {
 	rng    *rand.Rand
 	kind   scenario
 	plant  plant
+	pace   int           // of all nodes; 0 for the default
 	now    time.Duration // true time
 	events events
 	order  int

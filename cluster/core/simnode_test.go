@@ -46,7 +46,7 @@ func (s *sim) start(id ring.Member) *simNode {
 		n.boot = was.boot + 1
 	}
 	n.store, n.replicas = simStore(), simStore()
-	c, err := New(Config{Founder: first, Self: id, Boot: n.boot, Store: n.store, Replicas: n.replicas, Partitions: simPartitions})
+	c, err := New(Config{Founder: first, Self: id, Boot: n.boot, Store: n.store, Replicas: n.replicas, Partitions: simPartitions, Pace: s.pace})
 	if err != nil {
 		panic(err)
 	}

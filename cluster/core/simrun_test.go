@@ -27,6 +27,7 @@ func newSim(seed uint64, bug plant, tables *simTables) *sim {
 		rng: rand.New(rand.NewPCG(seed, 7)), kind: scenario(seed % uint64(scenarios)), plant: bug, tables: tables,
 		nodes: map[ring.Member]*simNode{}, cuts: map[[2]ring.Member]bool{}, charged: map[string]int64{},
 	}
+	s.pace = []int{0, 32 << 10, 128 << 10}[seed/uint64(scenarios)%3] // a partition has some 100 bytes
 	s.net.delay = time.Duration(100+s.rng.IntN(2000)) * time.Microsecond
 	if s.kind != moves && s.rng.IntN(4) > 0 {
 		s.net.twice = 0.05 * s.rng.Float64()

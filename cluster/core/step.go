@@ -2,6 +2,7 @@ package core
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
@@ -20,11 +21,16 @@ func (n *Core) Tick(now bucket.Instant) {
 		n.reclaim(now)
 	}
 	n.replicate(now)
+	n.pace.refill(now, &n.Config)
 	for _, m := range n.order {
 		if now-m.beat >= bucket.Instant(n.Beat) && m.inflight < inflightMost {
 			m.beat = now
 			n.send(now, m, &Message{Kind: Beat, Missed: runs(n.settled), Gone: runs(n.gone)})
 		}
+	}
+	n.turn++
+	for i := range n.order { // another one comes first each time
+		m := n.order[(i+n.turn)%len(n.order)]
 		n.push(now, m)
 		n.releaseNext(now, m)
 	}
@@ -40,11 +46,13 @@ func (n *Core) forgetOld(now bucket.Instant, absent map[ring.Member]absence) {
 // inflightMost is how many messages to a member may be on their way before beats to it wait: a silent member costs a few.
 const inflightMost = 16
 
-// push sends m what waits for it.
+// push sends m what waits for it: whole replicas only after all that others wait for, so that they share the pace.
 func (n *Core) push(now bucket.Instant, m *member) {
 	n.handReplicas(now, m)
 	n.hand(now, m)
-	n.fillNext(now, m)
+	if !slices.ContainsFunc(n.order, func(o *member) bool { return len(o.queue) > 0 && o.bulk < bulkMost }) {
+		n.fillNext(now, m)
+	}
 }
 
 // Tell takes note of what from says and answers it. What is wrong with it is ignored, as far as it is wrong.

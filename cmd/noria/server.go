@@ -77,6 +77,7 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, error) {
 		PeerWait:        s.peerWait,
 		Fence:           s.fence,
 		ForgetAfter:     s.forget,
+		MoveRate:        s.moveRate,
 		Logger:          log,
 	})
 }

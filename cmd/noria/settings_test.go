@@ -43,6 +43,7 @@ func samples() map[string][3]string {
 		"label":            {"x", "y", "z"},
 		"serve-alone":      {"true", "false", "true"},
 		"fence":            {"1s", "2s", "3s"},
+		"move-rate":        {"2000000", "3000000", "4000000"},
 		"forget-after":     {"1m", "2m", "3m"},
 		"http":             {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
 		"api":              {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
