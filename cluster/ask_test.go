@@ -46,7 +46,7 @@ func (p *scriptedPeer) Ask(a *Ask) {
 func scriptedNode(t *testing.T, answer func(to ring.Member, a *Ask) error) (*Node, *scripted, bucket.Request) {
 	t.Helper()
 	s := &scripted{answer: answer}
-	n, err := New(Config{Name: "a", Transport: s})
+	n, err := New(Config{Name: "a", Transport: s, MoveRate: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,6 @@ func claimAll(t testing.TB, n *Node) {
 	}
 	self, _ := table.Index(n.name)
 	for n.has() > table.Count(self) {
-		n.step(func(c *core.Core, now bucket.Instant) { c.Tick(now) })
 		runtime.Gosched()
 	}
 }

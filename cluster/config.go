@@ -59,7 +59,7 @@ type Config struct {
 	ForgetAfter time.Duration
 
 	// MoveRate is how many bytes a second this node sends at most to nodes that join, and of whole replicas; at least 1 MiB.
-	// Default: 8 MiB, some 150,000 buckets. More ends a move sooner, less leaves more time for checks on a small machine. A
+	// Default: 4 MiB, some 70,000 buckets. More ends a move sooner, less leaves more time for checks on a small machine. A
 	// node that leaves hands over as fast as it can.
 	MoveRate int
 

@@ -46,7 +46,7 @@ type Config struct {
 
 	// Pace is how many bytes a second this node sends at most of what moves without hurry: partitions to those who join, and
 	// whole replicas. What leaves with this node, and what a node that came back fetches, is sent as fast as it is taken.
-	// Default: 8 MiB.
+	// Default: 4 MiB.
 	Pace int
 
 	// Forget is how long a dead member counts for the majority. Default: 10m.
@@ -66,7 +66,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Found, 2*time.Second)
 	set(&c.Forget, 10*time.Minute)
 	if c.Pace == 0 {
-		c.Pace = 8 << 20
+		c.Pace = 4 << 20
 	}
 	return c
 }

@@ -36,6 +36,7 @@ type Term uint64
 type Core struct {
 	Config
 	table *ring.Table    // targets; nil before the first view
+	self  int            // index of this node in table, noIndex if it leaves
 	heirs *ring.Table    // targets if this node were gone
 	epoch uint64         // of the view: a hash of all that others must agree on
 	since bucket.Instant // when the view came
@@ -116,6 +117,8 @@ func New(c Config) (*Core, error) {
 		n.Replicas.Freeze(p)
 	}
 	n.Store.Track(true)
+	n.pace.refill(math.MaxInt64, &n.Config)
+	n.pace.last = 0
 	return n, nil
 }
 

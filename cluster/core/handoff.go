@@ -46,8 +46,7 @@ type fetched struct {
 // hand sends m the next of what it was promised, as long as not too much is on its way.
 func (n *Core) hand(now bucket.Instant, m *member) {
 	k := n.handoffs(now, m)
-	_, stays := n.table.Index(n.Self)
-	if urgent := len(m.queue) > 0 && n.parts[m.queue[0]].state != holding; stays && !urgent { // else somebody waits for it
+	if urgent := len(m.queue) > 0 && n.parts[m.queue[0]].state != holding; n.self != noIndex && !urgent { // else somebody waits for it
 		k.pace = &n.pace
 	}
 	drain(m, &m.queue, k, func(p int) { n.handOne(now, m, p, k) })

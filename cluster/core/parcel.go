@@ -92,7 +92,7 @@ type pace struct {
 // refill lets as much go out as there was time for since the last time, but never more than for two ticks.
 func (a *pace) refill(now bucket.Instant, c *Config) {
 	ticks := 2 * c.Tick
-	of := func(d time.Duration) int { return max(1, int(int64(c.Pace)*int64(d)/int64(time.Second))) }
+	of := func(d time.Duration) int { return max(1, int(float64(c.Pace)*d.Seconds())) }
 	a.left, a.last = min(a.left+of(min(now.Sub(a.last), ticks)), of(ticks)), now
 }
 

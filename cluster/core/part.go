@@ -81,7 +81,7 @@ func (n *Core) wants(p int) bool {
 
 // isTarget says whether this node's view names it for p.
 func (n *Core) isTarget(p int) bool {
-	return n.table != nil && n.table.Target(ring.Partition(p)) == n.Self
+	return n.table != nil && n.table.TargetIndex(ring.Partition(p)) == n.self
 }
 
 // hold makes this node the holder of p at term.

@@ -61,6 +61,9 @@ type member struct {
 	changes [][]bucket.Change // that it is to be sent, by partition
 }
 
+// noIndex is the index of who is not in a table: TargetIndex returns another one for nobody.
+const noIndex = -2
+
 // View makes n go by v. Who is not among its members any more has left if it was draining, and is taken for dead, and still
 // counted for the majority, if not.
 func (n *Core) View(now bucket.Instant, v View) {
@@ -92,6 +95,11 @@ func (n *Core) View(now bucket.Instant, v View) {
 	}
 	n.remember()
 	n.table, n.heirs, n.epoch, n.since = v.Table, v.Heirs, v.epoch(), now
+	if i, ok := n.table.Index(n.Self); ok {
+		n.self = i
+	} else {
+		n.self = noIndex
+	}
 	n.publishAll()
 	n.claimAll(now)
 	for p := range n.parts {
