@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 func TestParseLimit(t *testing.T) {
@@ -190,21 +188,6 @@ func TestParseLimitEchoesLittle(t *testing.T) {
 			t.Errorf("ParseLimit of %d bytes says\n\t%v, want\n\t%s", len(tt.text), err, tt.want)
 		}
 	}
-}
-
-// A slip of one or two letters in a word is always recognized.
-func TestNearest(t *testing.T) {
-	words := []string{"burst", "queue", "quota", "window", "month"}
-	rapid.Check(t, func(t *rapid.T) {
-		want := rapid.SampledFrom(words).Draw(t, "word")
-		i := rapid.IntRange(0, len(want)-2).Draw(t, "at")
-		swapped := want[:i] + want[i+1:i+2] + want[i:i+1] + want[i+2:]
-		for _, slip := range []string{want + "s", want[:i] + want[i+1:], strings.ToUpper(swapped)} {
-			if got := nearest(slip, words); got != want {
-				t.Fatalf("nearest(%q) = %q, want %q", slip, got, want)
-			}
-		}
-	})
 }
 
 // ParseLimit never panics, and what it accepts is valid, countable and the same after String.

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/noriahq/noria/bucket/nearest"
 )
 
 // The most bytes of the text that one error repeats: of the whole, and of what was found in it.
@@ -126,7 +128,7 @@ func (s *scanner) unexpected(want string, choices ...string) {
 	case s.kind == kindEnd:
 		s.fail(s.start, "found the end, want %s", want)
 	case s.kind == kindLetters:
-		if near := nearest(s.word(), choices); near != "" {
+		if near := nearest.To(s.word(), choices, 2); near != "" {
 			s.fail(s.start, "unknown word %q, did you mean %q?", clip(s.word(), maxFound), near)
 			return
 		}
@@ -189,41 +191,4 @@ func unitHint(word string) string {
 		return "365d"
 	}
 	return ""
-}
-
-// nearest returns the first of choices that needs the fewest letters changed, added or left out to be word: at most two,
-// and at most half of them; "" if there is none.
-func nearest(word string, choices []string) string {
-	word = strings.ToLower(word)
-	if len(word) > maxFound {
-		return ""
-	}
-	best, near := 3, ""
-	for _, c := range choices {
-		if d := distance(word, c); d < best && d <= max(len(word), len(c))/2 {
-			best, near = d, c
-		}
-	}
-	return near
-}
-
-// distance returns the edit distance of two ASCII words (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

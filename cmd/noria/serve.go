@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/noriahq/noria/bucket/nearest"
 )
 
 // newServe returns the command serve.
@@ -93,7 +95,7 @@ func (p *process) warnOfSlips(log *slog.Logger, flags *pflag.FlagSet) {
 	slices.Sort(set)
 	for _, env := range set {
 		// What is unlike all of ours belongs to someone else: Kubernetes sets NORIA_SERVICE_HOST for a service noria.
-		if near := nearest(env, names); near != "" && distance(env, near) <= 2 {
+		if near := nearest.To(env, names, 3); near != "" && nearest.Distance(env, near) <= 2 {
 			log.Warn("an environment variable is not read", "err", env+" is not known, did you mean "+near+"?")
 		}
 	}

@@ -222,6 +222,9 @@ func runError(err error) error {
 
 // httpDoor returns a door that s answers at.
 func httpDoor(s *http.Server) door {
+	var f fresh
+	s.ConnState = f.note
+	s.RegisterOnShutdown(func() { time.AfterFunc(freshWait, f.close) })
 	return door{
 		serve: func(l net.Listener) error {
 			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -235,6 +238,40 @@ func httpDoor(s *http.Server) door {
 			}
 		},
 	}
+}
+
+// freshWait is how long a graceful stop waits for the first request on a connection.
+const freshWait = 250 * time.Millisecond
+
+// fresh are the connections of a server on which nothing was asked yet, such as those that clients open in advance.
+// Shutdown by itself waits five seconds for each.
+type fresh struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool // guarded by mu
+}
+
+// note is a server's ConnState.
+func (f *fresh) note(c net.Conn, state http.ConnState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if state != http.StateNew {
+		delete(f.conns, c)
+		return
+	}
+	if f.conns == nil {
+		f.conns = map[net.Conn]bool{}
+	}
+	f.conns[c] = true
+}
+
+// close closes those that are there now.
+func (f *fresh) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.conns {
+		_ = c.Close()
+	}
+	clear(f.conns)
 }
 
 // grpcDoor returns a door that s answers at.

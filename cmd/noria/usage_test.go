@@ -150,20 +150,6 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A slip gets the word that was meant; a word that is like none gets nothing.
-func TestNearest(t *testing.T) {
-	known := []string{"gossip", "grpc", "api", "admin", "max-keys", "peer-wait", "upstream"}
-	for word, want := range map[string]string{
-		"gosip": "gossip", "gossip": "gossip", "goss": "gossip", "gpc": "grpc", "GRPC": "grpc", "aip": "api", "amdin": "admin",
-		"maxkeys": "max-keys", "max_keys": "max-keys", "up": "upstream", "p": "", "zzz": "", "": "", "xapix": "",
-		strings.Repeat("g", 1000): "",
-	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) is %q, want %q", word, got, want)
-		}
-	}
-}
-
 // Completion scripts can be had for every shell.
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/bucket/nearest"
 )
 
 // The bounds of a plan.
@@ -231,6 +232,14 @@ func (p Plan) hasKey(k string) bool {
 
 // keyName returns the name of the i-th key.
 func keyName(i int) string { return fmt.Sprintf("k%d", i) }
+
+// didYouMean returns ", did you mean X?" for the one of known that word is most likely a slip of, "" if it is like none.
+func didYouMean(word string, known []string) string {
+	if near := nearest.To(word, known, 3); near != "" {
+		return fmt.Sprintf(", did you mean %s?", near)
+	}
+	return ""
+}
 
 // orList returns words as a choice.
 func orList(words []string) string {

@@ -30,7 +30,8 @@ type Plan struct {
 	// Timeout is the deadline of every request. More than PeerWait.
 	Timeout time.Duration `yaml:"timeout" json:"timeout_ns"`
 
-	// PeerWait is how long nodes wait for each other.
+	// PeerWait is how long nodes wait for each other. The default is patient: a small machine that runs a whole fleet and asks
+	// it, too, now and then lets one of its processes wait for a tenth of a second.
 	PeerWait time.Duration `yaml:"peer_wait" json:"peer_wait_ns"`
 
 	// Detection is how long it may take the fleet to find out that a node is frozen or cut off.
@@ -120,7 +121,7 @@ const (
 func New() Plan {
 	return Plan{
 		Nodes: 3, Clients: 4, Keys: 2000, Rate: 1000, Duration: 30 * time.Second, Seed: 1,
-		Timeout: 2 * time.Second, PeerWait: 50 * time.Millisecond, Detection: 5 * time.Second,
+		Timeout: 2 * time.Second, PeerWait: 250 * time.Millisecond, Detection: 5 * time.Second,
 		Limits: []Limit{
 			{Limit: "quota 20", Weight: 2},
 			{Limit: "quota 20", Weight: 1, Durability: "sync"},

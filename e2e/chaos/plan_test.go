@@ -58,7 +58,7 @@ func TestParseErrors(t *testing.T) {
 		{plan: "rate: 1\nkeys: 300000", want: "line 2: keys: is 300000, want 1 to 200000"},
 		{plan: "rate: 50000\nduration: 1h", want: "line 1: rate: 50000 a second for 1h0m0s are 180000000 requests, want at most 10000000"},
 		{plan: "duration: 25h\nrate: 1", want: "line 1: duration: is 25h0m0s, want a duration from 1s to 24h0m0s"},
-		{plan: "timeout: 20ms", want: "line 1: timeout: is 20ms and peer_wait 50ms"},
+		{plan: "timeout: 20ms", want: "line 1: timeout: is 20ms and peer_wait 250ms"},
 		{plan: "limits: []", want: "limits: 0 limits, want 1 to 100"},
 		{plan: "limits:\n  - limit: 10 per s", want: "line 2: limits[0].limit: bad limit \"10 per s\": column 4"},
 		{plan: "limits:\n  - limit: window 5 per 1m", want: "line 2: limits[0].limit: \"window 5 per 1m\" is a window, want a steady rate"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/noriahq/noria/bucket/nearest"
 	"github.com/noriahq/noria/transport"
 )
 
@@ -24,42 +25,10 @@ func suggest(word string, known []string) string {
 		want += " or "
 	}
 	want += known[len(known)-1]
-	if near := nearest(word, known); near != "" {
+	if near := nearest.To(word, known, 2); near != "" {
 		return fmt.Sprintf("did you mean %q? %s", near, want)
 	}
 	return want
-}
-
-// nearest returns the known word that word is most likely a slip of, "" if it is like none.
-func nearest(word string, known []string) string {
-	word = strings.ToLower(clip(word))
-	best, least := "", max(1, len(word)/2)+1
-	for _, k := range known {
-		if d := distance(word, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance returns how many bytes have to be added, dropped or changed to make b of a (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // clip cuts what a caller sent to a length that fits an error.
