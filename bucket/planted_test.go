@@ -186,7 +186,7 @@ func TestOverWindowFindsRounding(t *testing.T) {
 	}
 	for name, b := range map[string]subject{"ours": new(ours), "rounded": new(rounded)} {
 		var admitted []admission
-		for now := int64(0); now < 1_000_000; now++ {
+		for now := range int64(1_000_000) {
 			if b.Take(Instant(now), p, 1).Allowed {
 				admitted = append(admitted, admission{now, 1})
 			}

@@ -144,6 +144,7 @@ func (c calendar) date(s time.Time) time.Time {
 		d = 1
 	case Year:
 		m, d = time.January, 1
+	default: // a day is its own first
 	}
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
@@ -157,8 +158,9 @@ func (c calendar) after(date time.Time) time.Time {
 		return date.AddDate(0, 1, 0)
 	case Year:
 		return date.AddDate(1, 0, 0)
+	default:
+		return date.AddDate(0, 0, 1)
 	}
-	return date.AddDate(0, 0, 1)
 }
 
 // reach returns when the clocks first show date or later.

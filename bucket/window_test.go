@@ -244,8 +244,9 @@ func slowFirst(w Window, date time.Time) bool {
 		return date.Format("02") == "01"
 	case Year:
 		return date.Format("01-02") == "01-01"
+	default:
+		return true
 	}
-	return true
 }
 
 // slowReach returns when clocks first show date.

@@ -120,12 +120,30 @@ func (n *Node) failed(m *member, err error) {
 	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, ErrPeerLost) || m.refused.Swap(true) {
 		return
 	}
-	go n.confirm(m)
+	select {
+	case n.suspects <- m:
+	default: // it will be found out again
+		m.refused.Store(false)
+	}
+}
+
+// suspect looks whether the processes of those have ended who hung up, until ctx ends.
+func (n *Node) suspect(ctx context.Context) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case m := <-n.suspects:
+			asking.Go(func() { n.confirm(ctx, m) })
+		}
+	}
 }
 
 // confirm makes the node go on without m if nobody listens at its address.
-func (n *Node) confirm(m *member) {
-	ctx, cancel := context.WithTimeout(context.Background(), greetWait)
+func (n *Node) confirm(ctx context.Context, m *member) {
+	ctx, cancel := context.WithTimeout(ctx, greetWait)
 	defer cancel()
 	if h, err := n.config.Transport.Greet(ctx, m.Member.Peer); err == nil && h.Boot == m.Boot || err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
 		m.refused.Store(false)

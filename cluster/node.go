@@ -34,11 +34,12 @@ type Node struct {
 	replicas *bucket.Store // of what others hold
 	rings    rings
 	holding
-	viewed chan *ring.Table // the last that the node went by and foresee has not seen
-	gone   chan core.Run    // runs of members whose processes have ended
-	shares shares
-	taken  taken
-	asks   sync.Pool // of *Ask
+	viewed   chan *ring.Table // the last that the node went by and foresee has not seen
+	suspects chan *member     // who hung up, or refuses connections
+	gone     chan core.Run    // runs of members whose processes have ended
+	shares   shares
+	taken    taken
+	asks     sync.Pool // of *Ask
 
 	view     atomic.Pointer[view] // nil until the node is ready
 	lastHold atomic.Uint64        // the last Ask.Hold
@@ -77,7 +78,7 @@ func New(c Config) (*Node, error) {
 	base := time.Now()
 	n := &Node{
 		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base,
-		gone: make(chan core.Run, 64), viewed: make(chan *ring.Table, 1), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
+		gone: make(chan core.Run, 64), suspects: make(chan *member, 64), viewed: make(chan *ring.Table, 1), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
 	}
 	empty, err := builder.Table(nil)
 	if err != nil {
@@ -131,6 +132,7 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return n.config.Transport.Serve(ctx, n.hello(), n) })
 	tasks.Go(func() error { return n.watch(ctx, g) })
 	tasks.Go(func() error { return n.rings.foresee(ctx, n.viewed) })
+	tasks.Go(func() error { return n.suspect(ctx) })
 	tasks.Go(func() error { return n.seek(ctx, g) })
 	tasks.Go(func() error { return n.announce(ctx) })
 	tasks.Go(func() error { return n.sweep(ctx) })

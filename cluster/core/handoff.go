@@ -158,7 +158,7 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if q.copy > 0 {
 		n.forget(p) // what has come is newer
 	}
-	n.hold(now, p, max(pl.Term, q.term.next()))
+	n.hold(p, max(pl.Term, q.term.next()))
 	q.doubt = false
 	return true, true
 }
@@ -195,6 +195,7 @@ func (n *Core) merge(now bucket.Instant, p int, states []bucket.State) {
 		states = halved(states)
 	case plantSum:
 		states = n.sum(now, p, states)
+	default: // no bug here
 	}
 	_ = n.Store.Import(now, p, states)
 }
@@ -210,7 +211,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 		}
 		switch {
 		case r == nil && n.plant == plantResume:
-			n.hold(now, p, q.term)
+			n.hold(p, q.term)
 		case r == nil: // it may have arrived: send it again
 			q.sending = 0
 			n.enqueue(m, p)
@@ -219,7 +220,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 		case slices.Contains(r.Partly, pl.Partition):
 			q.sending--
 		case slices.Contains(r.Never, pl.Partition) && q.tries == 1 && !q.lapsed && q.term == q.mine:
-			n.hold(now, p, q.term)
+			n.hold(p, q.term)
 		default: // it may have arrived, and may have moved on
 			q.holder = m.id
 			n.strand(p)

@@ -66,7 +66,7 @@ func (n *Core) recover(now bucket.Instant, p int) {
 	if !n.restore(now, p) && q.state == away && q.term > 0 {
 		n.Store.SetCold(p, now, true)
 	}
-	n.hold(now, p, q.term.next())
+	n.hold(p, q.term.next())
 }
 
 // restore merges the replica of p, if there is one, into what this node has of p.

@@ -61,16 +61,16 @@ func idSize(r *bucket.Remembered) int {
 }
 
 // size returns the most bytes that pl has on the wire.
-func (pl *Parcel) size() int {
+func (p *Parcel) size() int {
 	size := entryBytes
-	for i := range pl.States {
-		size += stateSize(&pl.States[i])
+	for i := range p.States {
+		size += stateSize(&p.States[i])
 	}
-	for i := range pl.Changes {
-		size += changeSize(&pl.Changes[i])
+	for i := range p.Changes {
+		size += changeSize(&p.Changes[i])
 	}
-	for i := range pl.IDs {
-		size += idSize(&pl.IDs[i])
+	for i := range p.IDs {
+		size += idSize(&p.IDs[i])
 	}
 	return size
 }

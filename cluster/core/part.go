@@ -85,7 +85,7 @@ func (n *Core) isTarget(p int) bool {
 }
 
 // hold makes this node the holder of p at term.
-func (n *Core) hold(now bucket.Instant, p int, term Term) {
+func (n *Core) hold(p int, term Term) {
 	q := &n.parts[p]
 	if q.state != holding {
 		n.held++

@@ -177,7 +177,7 @@ func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 // copiedBy notes what became of replicas sent to m: r is nil if that is not known.
 func (n *Core) copiedBy(m *member, msg *Message, r *Reply) {
 	if r == nil {
-		n.copyAgain(m, msg)
+		n.copyAgain(msg)
 		return
 	}
 	for i := range msg.Parts {
@@ -201,8 +201,8 @@ func (n *Core) copiedBy(m *member, msg *Message, r *Reply) {
 	}
 }
 
-// copyAgain makes what may not have arrived at m be sent again.
-func (n *Core) copyAgain(m *member, msg *Message) {
+// copyAgain makes what may not have arrived be sent again.
+func (n *Core) copyAgain(msg *Message) {
 	for i := range msg.Parts {
 		pl := &msg.Parts[i]
 		p := int(pl.Partition)

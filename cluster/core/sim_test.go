@@ -69,8 +69,9 @@ type event struct {
 // events is a heap: what comes first is at 0.
 type events []event
 
-func (e events) before(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].order < e[j].order
+func (e *events) before(i, j int) bool {
+	a, b := &(*e)[i], &(*e)[j]
+	return a.at < b.at || a.at == b.at && a.order < b.order
 }
 
 func (e *events) push(v event) {

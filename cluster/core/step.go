@@ -137,6 +137,7 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 		n.delivered(now, m, o.Msg, known)
 	case Replicate:
 		n.copiedBy(m, o.Msg, known)
+	default: // there is nothing to note
 	}
 	if known != nil { // or else at the next Tick: a member that refuses is not asked again at once
 		n.push(now, m)

@@ -9,10 +9,10 @@ import (
 	"github.com/noriahq/noria/bucket"
 )
 
-// spend asks a bucket of real for tokens until it denies after all of requests, and returns what was admitted and when the
+// spend asks a bucket of the limit for tokens until it denies after all of requests, and returns what was admitted and when the
 // last denial was.
-func spend(t *rapid.T, real bucket.Limit, cost int64) (admissions []Admission, denied time.Duration) {
-	plan, err := bucket.NewPlan(real, time.Unix(0, 0))
+func spend(t *rapid.T, limit bucket.Limit, cost int64) (admissions []Admission, denied time.Duration) {
+	plan, err := bucket.NewPlan(limit, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
