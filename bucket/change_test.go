@@ -152,6 +152,7 @@ func TestListIsBounded(t *testing.T) {
 		if i%100 == 0 {
 			s.Freeze(0)
 			s.Hold(0)
+			s.TouchAll(0)
 		}
 	}
 	if got, most := len(s.changed[0]), len(s.shards[0].log)/recordSize; got > most || most > 1000 {

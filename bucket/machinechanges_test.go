@@ -158,6 +158,7 @@ func (m *machine) waver(t *rapid.T) {
 		}
 	}
 	s.Hold(part)
+	s.TouchAll(part)
 	m.untell(part)
 }
 

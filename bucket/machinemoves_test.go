@@ -75,6 +75,7 @@ func (m *machine) move(t *rapid.T) {
 	m.now += transit
 	m.stores[from].Drop(part)
 	m.holder[part] = to
+	defer func() { m.stores[to].TouchAll(part) }() // for whoever keeps the replica now
 	if rapid.Bool().Draw(t, "hold first") {
 		m.stores[to].Hold(part)
 	} else {

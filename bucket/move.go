@@ -15,8 +15,8 @@ type State struct {
 	Left time.Duration
 }
 
-// Hold makes s decide on partition part from now on, after Import if there was something to bring. All its buckets are
-// noted as changed then: whoever keeps the partition's replica next knows nothing of them.
+// Hold makes s decide on partition part from now on, after Import if there was something to bring. Its buckets do not count
+// as changed by that: whoever is to keep the partition's replica needs all of them, by Export or after TouchAll.
 func (s *Store) Hold(part int) { s.setFrozen(part, false) }
 
 // Freeze makes s answer ErrMoved for partition part from now on. Its buckets stay, for Export, until Drop; that they
@@ -36,7 +36,6 @@ func (s *Store) setFrozen(part int, frozen bool) {
 		s.unlist(part)
 	case sh.frozen&bit != 0:
 		sh.frozen &^= bit
-		s.noteAll(part)
 	}
 }
 

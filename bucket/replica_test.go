@@ -78,6 +78,7 @@ func (tr *teller) step(step string, cost int64) error {
 	case "freeze":
 		tr.holder.Freeze(0)
 		tr.holder.Hold(0)
+		tr.holder.TouchAll(0)
 		tr.late = true // it does not know any more that something was lowered
 	default:
 		err = tr.message(step)

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
 )
@@ -12,7 +14,7 @@ func (n *Core) Gone(now bucket.Instant, r Run) {
 	if was, ok := n.gone[r.ID]; r.ID == n.Self || m != nil && m.boot == r.Boot || ok && was.boot >= r.Boot || len(n.gone) >= missedMost {
 		return
 	}
-	n.gone[r.ID] = absence{r.Boot, now}
+	n.gone[r.ID] = absence{r.Boot, now - bucket.Instant(r.For)}
 	if l, ok := n.lately[r.ID]; ok && l.boot <= r.Boot && !l.ahead {
 		delete(n.lately, r.ID)
 	}
@@ -22,15 +24,21 @@ func (n *Core) Gone(now bucket.Instant, r Run) {
 	n.refence(now)
 }
 
-// miss notes that others count a run of a member for the majority although it is dead.
+// miss notes that others count a run of a member for the majority although it is dead. It counts from when the first of
+// them missed it, not from when the last heard of that: else they would remind each other of it for ever.
 func (n *Core) miss(now bucket.Instant, r Run) {
 	if was, ok := n.gone[r.ID]; ok && was.boot >= r.Boot || n.members[r.ID] != nil || r.ID == n.Self {
 		return
 	}
-	if was, ok := n.settled[r.ID]; ok && was.boot >= r.Boot || !ok && len(n.settled) >= missedMost {
-		return
+	since := now - bucket.Instant(r.For)
+	was, ok := n.settled[r.ID]
+	switch {
+	case ok && was.boot > r.Boot || !ok && len(n.settled) >= missedMost:
+	case ok && was.boot == r.Boot:
+		n.settled[r.ID] = absence{r.Boot, min(was.since, since)}
+	default:
+		n.settled[r.ID] = absence{r.Boot, since}
 	}
-	n.settled[r.ID] = absence{r.Boot, now}
 }
 
 // missedMost bounds, to what a message has room for with the longest names, whom a node counts for the majority although they are dead, and whom it knows to be gone.
@@ -39,21 +47,25 @@ const missedMost = 800
 // heardOf notes what others know of the absent.
 func (n *Core) heardOf(now bucket.Instant, missed, gone []Run) {
 	for _, r := range gone {
-		n.Gone(now, r)
+		if r.For < n.Forget {
+			n.Gone(now, r)
+		}
 	}
 	for _, r := range missed {
-		n.miss(now, r)
+		if r.For < n.Forget {
+			n.miss(now, r)
+		}
 	}
 }
 
-// runs returns the members of absent, in order.
-func runs(absent map[ring.Member]absence) []Run {
+// runs returns the members of absent, in order. How long they are is rounded up, so that it does not grow less on its way.
+func runs(now bucket.Instant, absent map[ring.Member]absence) []Run {
 	if len(absent) == 0 {
 		return nil
 	}
 	list := make([]Run, 0, len(absent))
 	for _, id := range keysOf(absent) {
-		list = append(list, Run{id, absent[id].boot})
+		list = append(list, Run{id, absent[id].boot, now.Sub(absent[id].since).Truncate(time.Millisecond) + time.Millisecond})
 	}
 	return list
 }

@@ -96,6 +96,8 @@ type Out struct {
 	Msg  *Message
 
 	Sent bucket.Instant // for Done
+
+	beside bool // it does not count among those under way
 }
 
 // New returns the core of a node without members: it holds nothing before the first View. It returns an error that says

@@ -45,6 +45,9 @@ type fetched struct {
 
 // hand sends m the next of what it was promised, as long as not too much is on its way.
 func (n *Core) hand(now bucket.Instant, m *member) {
+	if now < m.resume {
+		return
+	}
 	k := n.handoffs(now, m)
 	if urgent := len(m.queue) > 0 && n.parts[m.queue[0]].state != holding; n.self != noIndex && !urgent { // else somebody waits for it
 		k.pace = &n.pace
@@ -64,6 +67,10 @@ func (n *Core) handOne(now bucket.Instant, m *member, p int, k *packer) {
 		q.queued = ""
 	}
 	if q.to != m.id || q.toRound == 0 || q.state == away || q.sending > 0 {
+		return
+	}
+	if q.state == holding && n.table.Target(ring.Partition(p)) != m.id { // the view has changed since it was promised
+		q.to, q.toRound = "", 0
 		return
 	}
 	if q.state != sending { // else it may have arrived already, by the term that was sent

@@ -89,13 +89,13 @@ func TestGone(t *testing.T) {
 	if got := l.cores["a"].Held(); got != 0 {
 		t.Errorf("one of three holds %d partitions, want 0", got)
 	}
-	l.cores["a"].Gone(l.now, Run{"b", 1})
+	l.cores["a"].Gone(l.now, Run{ID: "b", Boot: 1})
 	l.settle()
 	if got := l.count(); got != "a:0" {
 		t.Errorf("one of two holds %s, want a:0", got)
 	}
-	l.cores["a"].Gone(l.now, Run{"a", 1}) // nonsense
-	l.cores["a"].Gone(l.now, Run{"c", 1})
+	l.cores["a"].Gone(l.now, Run{ID: "a", Boot: 1}) // nonsense
+	l.cores["a"].Gone(l.now, Run{ID: "c", Boot: 1})
 	l.settle()
 	if got := l.count(); got != "a:16" {
 		t.Errorf("who is alone by all that it knows holds %s, want a:16", got)
@@ -116,7 +116,7 @@ func TestAbsentSpread(t *testing.T) {
 	if got := l.cores["f"].Size(); got != 6 {
 		t.Errorf("who joins counts %d, want 6: three are missing", got)
 	}
-	l.cores["b"].Gone(l.now, Run{"c", 1})
+	l.cores["b"].Gone(l.now, Run{ID: "c", Boot: 1})
 	l.settle()
 	if got := l.cores["f"].Size(); got != 5 {
 		t.Errorf("once c is gone %d count, want 5", got)
@@ -138,6 +138,30 @@ func TestForget(t *testing.T) {
 	l.pass(2 * time.Minute)
 	if got := l.cores["a"].Held(); got != simPartitions {
 		t.Errorf("who is alone holds %d partitions after 11 minutes, want all", got)
+	}
+}
+
+// Several who have missed somebody at different times do not remind each other of it for ever.
+func TestForgetTogether(t *testing.T) {
+	l := newLab(t, "a", "b", "c", "d", "e")
+	delete(l.cores, "d")
+	delete(l.cores, "e")
+	l.see("a", "b")
+	l.view("a")
+	l.view("b")
+	l.pass(300 * time.Millisecond)
+	l.see("a", "b", "c")
+	l.pass(9 * time.Minute)
+	for id, c := range l.cores {
+		if got := c.Size(); got != 5 {
+			t.Errorf("%s counts %d members after 9 minutes, want 5", id, got)
+		}
+	}
+	l.pass(2 * time.Minute)
+	for id, c := range l.cores {
+		if got := c.Size(); got != 3 {
+			t.Errorf("%s counts %d members after 11 minutes, want 3", id, got)
+		}
 	}
 }
 

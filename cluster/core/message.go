@@ -38,6 +38,7 @@ type Message struct {
 type Run struct {
 	ID   ring.Member
 	Boot uint64
+	For  time.Duration // how long ago it was missed first, by whoever tells of it; whole milliseconds
 }
 
 // A Parcel is buckets of one partition.

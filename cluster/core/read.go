@@ -135,8 +135,14 @@ func (r *reader) partitions() []ring.Partition {
 	})
 }
 
+// absentMost is the longest that a Run is missed for, in milliseconds: a year.
+const absentMost = 366 * 24 * 3600 * 1000
+
 func (r *reader) runs() []Run {
-	return list(r, 2, func(run *Run) { run.ID, run.Boot = ring.Member(r.text(ring.MaxMember)), r.uint() })
+	return list(r, 3, func(run *Run) {
+		run.ID, run.Boot = ring.Member(r.text(ring.MaxMember)), r.uint()
+		run.For = time.Duration(min(r.uint(), absentMost)) * time.Millisecond
+	})
 }
 
 func (r *reader) places() []Place {

@@ -97,9 +97,10 @@ func (n *Core) fillNext(now bucket.Instant, m *member) {
 	k.pace = &n.pace
 	drain(m, &m.fills, k, func(p int) {
 		q := &n.parts[p]
-		if q.fill == m.id {
-			q.fill = ""
+		if q.fill != m.id {
+			return // it was queued again, and sent
 		}
+		q.fill = ""
 		if q.state != holding || n.heir(p) != m.id {
 			return
 		}

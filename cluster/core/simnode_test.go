@@ -148,7 +148,7 @@ func (s *sim) unlearn(o, n *simNode, d time.Duration, gone bool) {
 		s.at(o, func() {
 			s.view(o)
 			if gone {
-				o.core.Gone(s.clock(o), Run{n.id, n.boot})
+				o.core.Gone(s.clock(o), Run{ID: n.id, Boot: n.boot})
 			}
 			s.flush(o)
 		})

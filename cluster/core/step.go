@@ -2,7 +2,6 @@ package core
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
@@ -25,15 +24,19 @@ func (n *Core) Tick(now bucket.Instant) {
 	for _, m := range n.order {
 		if now-m.beat >= bucket.Instant(n.Beat) && m.inflight < inflightMost {
 			m.beat = now
-			n.send(now, m, &Message{Kind: Beat, Missed: runs(n.settled), Gone: runs(n.gone)})
+			n.send(now, m, &Message{Kind: Beat, Missed: runs(now, n.settled), Gone: runs(now, n.gone)})
 		}
 	}
 	n.turn++
-	for i := range n.order { // another one comes first each time
-		m := n.order[(i+n.turn)%len(n.order)]
-		n.push(now, m)
-		n.releaseNext(now, m)
+	each := func(do func(now bucket.Instant, m *member)) {
+		for i := range n.order { // another one comes first each time
+			do(now, n.order[(i+n.turn)%len(n.order)])
+		}
 	}
+	each(n.handReplicas)
+	each(n.hand) // before whole replicas, which have what is left of the pace
+	each(n.fillNext)
+	each(n.releaseNext)
 }
 
 // forgetOld forgets who is absent for longer than it counts.
@@ -46,13 +49,11 @@ func (n *Core) forgetOld(now bucket.Instant, absent map[ring.Member]absence) {
 // inflightMost is how many messages to a member may be on their way before beats to it wait: a silent member costs a few.
 const inflightMost = 16
 
-// push sends m what waits for it: whole replicas only after all that others wait for, so that they share the pace.
+// push sends m what waits for it.
 func (n *Core) push(now bucket.Instant, m *member) {
 	n.handReplicas(now, m)
 	n.hand(now, m)
-	if !slices.ContainsFunc(n.order, func(o *member) bool { return len(o.queue) > 0 && o.bulk < bulkMost }) {
-		n.fillNext(now, m)
-	}
+	n.fillNext(now, m)
 }
 
 // Tell takes note of what from says and answers it. What is wrong with it is ignored, as far as it is wrong.
@@ -68,7 +69,7 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 	switch msg.Kind {
 	case Beat:
 		n.heardOf(now, msg.Missed, msg.Gone)
-		r.Missed, r.Gone = runs(n.settled), runs(n.gone)
+		r.Missed, r.Gone = runs(now, n.settled), runs(now, n.gone)
 	case Claim:
 		r.Places = n.claimed(m, msg)
 		if n.unsure(now) {
@@ -114,9 +115,11 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 	if m == nil || m.boot != o.Boot {
 		return
 	}
-	m.inflight--
-	if bulky(o.Msg.Kind) {
-		m.bulk--
+	if !o.beside {
+		m.inflight--
+		if bulky(o.Msg.Kind) {
+			m.bulk--
+		}
 	}
 	if r != nil && r.Boot != m.boot {
 		r = nil // another run of it
@@ -134,6 +137,9 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 	case Claim:
 		n.answered(now, m, o.Msg, known)
 	case Handoff:
+		if known == nil {
+			m.resume = now + bucket.Instant(n.Retry) // else a member that cannot be told would take all of the pace
+		}
 		n.delivered(now, m, o.Msg, known)
 	case Replicate:
 		n.copiedBy(m, o.Msg, known)

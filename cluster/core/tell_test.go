@@ -33,7 +33,7 @@ func FuzzTell(f *testing.F) {
 	f.Add((&Message{Kind: Claim, Boot: 1, Round: 9, Wanted: []ring.Partition{1, 2, 2, 15, 99}}).Append(nil))
 	f.Add((&Message{Kind: Fetch, Boot: 1, Round: 9, Wanted: []ring.Partition{1, 1, 1}}).Append(nil))
 	f.Add((&Message{Kind: Release, Boot: 1, Round: 1 << 60, Parts: []Parcel{{Partition: 0, Term: 9}, {Partition: 7}}}).Append(nil))
-	f.Add((&Message{Kind: Beat, Boot: 1, Missed: []Run{{"a", 9}, {"z", 1}}, Gone: []Run{{"b", 1}, {"c", 7}}}).Append(nil))
+	f.Add((&Message{Kind: Beat, Boot: 1, Missed: []Run{{ID: "a", Boot: 9}, {ID: "z", Boot: 1}}, Gone: []Run{{ID: "b", Boot: 1}, {ID: "c", Boot: 7}}}).Append(nil))
 	for _, k := range []Kind{Handoff, Replicate} {
 		f.Add((&Message{Kind: k, Boot: 1, Round: 2, Parts: []Parcel{
 			{Partition: 3, Term: maxTerm, Round: 1, Chunk: 9, Chunks: 1 << 16, Cold: true, ColdFor: 1 << 62, States: []bucket.State{{Key: "k", Debt: -1}}},

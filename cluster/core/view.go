@@ -52,11 +52,12 @@ type member struct {
 	inflight int            // messages under way
 	bulk     int            // handoffs and replicas among them
 
-	queue  []int            // partitions that it is to be sent, in the order in which it claimed them
+	queue  []int            // partitions that it is to be sent: first those that nobody decides on, then as it claimed them
 	fills  []int            // partitions whose whole replica it is to be sent
 	fetch  []fetched        // replicas that it is to be sent
 	rid    []ring.Partition // whose replicas it need not keep
 	handed bucket.Instant   // when it has last handed something over
+	resume bucket.Instant   // when it may be handed something again
 
 	changes [][]bucket.Change // that it is to be sent, by partition
 }
@@ -79,7 +80,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 		delete(n.members, id)
 		n.doubt(now, m)
 		if i < 0 && !m.draining {
-			n.miss(now, Run{id, m.boot})
+			n.miss(now, Run{ID: id, Boot: m.boot})
 		}
 		n.lose(id)
 	}

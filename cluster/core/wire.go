@@ -97,6 +97,7 @@ func appendRuns(b []byte, runs []Run) []byte {
 	for _, r := range runs {
 		b = appendText(b, string(r.ID))
 		b = binary.AppendUvarint(b, r.Boot)
+		b = binary.AppendUvarint(b, uint64(max(0, r.For.Milliseconds())))
 	}
 	return b
 }

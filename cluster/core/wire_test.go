@@ -20,7 +20,7 @@ func drawText(most int) *rapid.Generator[string] { return rapid.StringN(0, most/
 
 func drawRuns(t *rapid.T, name string) []Run {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Run {
-		return Run{ring.Member(drawText(ring.MaxMember).Draw(t, "id")), rapid.Uint64().Draw(t, "boot")}
+		return Run{ring.Member(drawText(ring.MaxMember).Draw(t, "id")), rapid.Uint64().Draw(t, "boot"), time.Duration(rapid.IntRange(0, absentMost).Draw(t, "for")) * time.Millisecond}
 	}), 0, 5).Draw(t, name)
 }
 
@@ -135,7 +135,7 @@ func TestReadBad(t *testing.T) {
 
 // Bytes that are read as a message are the message's: written and read again it is the same.
 func FuzzReadMessage(f *testing.F) {
-	f.Add((&Message{Kind: Claim, Boot: 3, Wanted: []ring.Partition{1, 2, 90}, Missed: []Run{{"a", 1}}}).Append(nil))
+	f.Add((&Message{Kind: Claim, Boot: 3, Wanted: []ring.Partition{1, 2, 90}, Missed: []Run{{ID: "a", Boot: 1}}}).Append(nil))
 	f.Add((&Message{Kind: Handoff, Parts: []Parcel{{
 		Partition: 4, Term: 2, Round: 7, Chunks: 1, States: []bucket.State{{Key: "k", Limit: bucket.Limit{Burst: 5}, Debt: 3}},
 		IDs: []bucket.Remembered{{Key: "k", ID: "i"}},
