@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -187,5 +189,22 @@ func TestName(t *testing.T) {
 	}
 	if got := fmt.Sprint(name(0), name(25), name(26), name(27)); got != "azaaab" {
 		t.Errorf("names 0, 25, 26 and 27 are %s", got)
+	}
+}
+
+// The plans that come with this package can be carried out.
+func TestPlans(t *testing.T) {
+	files, err := filepath.Glob("plans/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("plans are %q, %v", files, err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(b, true); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
 	}
 }
