@@ -6,6 +6,9 @@
 // same time the more each message carries, which is what makes it cheap: most of what a gRPC message costs does not
 // depend on its size.
 //
-// Whatever the peer does, an ask is done at the latest when its Wait has passed, and a peer that is gone, frozen or
-// overloaded costs its callers that at most once: from then on asks end at once until the peer is heard of again.
+// Whatever the peer does, an ask is done at the latest when its Wait has passed, or its Most if that is more and the peer
+// is heard of meanwhile, and a peer that is gone, frozen or overloaded costs its callers that at most once: from then on
+// asks end at once until the peer is heard of again. Time in which this process stood still does not count, because the
+// answers may have come in it, but for an ask that is never more than 250ms: so much after its Wait, or its Most if that
+// is more, it is done by the real clock, once this process runs.
 package peer

@@ -28,7 +28,7 @@ type flight struct {
 type batch struct {
 	first   uint64 // number of the first ask
 	entries []entry
-	sent    instant
+	sent    moment
 	owed    int // entries that the peer has not answered; 0: the batch is free
 }
 
@@ -37,11 +37,11 @@ var (
 	errTwice    = errors.New("answers twice")
 )
 
-// drop takes the asks that end now out of b, which is not sent yet. heard is when the peer was last heard of.
-func (b *batch) drop(now, heard instant) (dead []*cluster.Ask) {
+// drop takes the asks that end at m out of b, which is not sent yet. heard is when the peer was last heard of.
+func (b *batch) drop(m moment, heard instant) (dead []*cluster.Ask) {
 	kept := b.entries[:0]
 	for _, e := range b.entries {
-		if e.ends(now, heard) {
+		if e.ends(m, heard) {
 			dead = append(dead, e.ask)
 			continue
 		}
@@ -52,7 +52,7 @@ func (b *batch) drop(now, heard instant) (dead []*cluster.Ask) {
 }
 
 // encode appends the frame that asks b to buf.
-func (b *batch) encode(buf []byte, now instant) []byte {
+func (b *batch) encode(buf []byte, m moment) []byte {
 	size := 0
 	for i := range b.entries {
 		size += int(b.entries[i].bytes)
@@ -60,7 +60,7 @@ func (b *batch) encode(buf []byte, now instant) []byte {
 	buf = appendSeq(slices.Grow(buf, size), b.first)
 	for i := range b.entries {
 		e := &b.entries[i]
-		buf = appendAsk(buf, e.ask, e.last-now)
+		buf = appendAsk(buf, e.ask, e.left(m))
 	}
 	return buf
 }
@@ -77,8 +77,8 @@ func (f *flight) free() *batch {
 }
 
 // send says that b, filled, goes out.
-func (f *flight) send(b *batch, now instant) {
-	b.sent, b.owed = now, len(b.entries)
+func (f *flight) send(b *batch, m moment) {
+	b.sent, b.owed = m, len(b.entries)
 	f.next += uint64(len(b.entries))
 }
 
@@ -105,20 +105,20 @@ func (f *flight) claim(seq uint64, n int, asks []*cluster.Ask) (_ []*cluster.Ask
 	return asks, nil, fmt.Errorf("numbers %d to %d: %w", seq, seq+uint64(n)-1, errNotAsked)
 }
 
-// expire moves the asks that end now to dead and returns the earliest deadline of the others. Their batches stay owed.
+// expire moves the asks that end at m to dead and returns when the first of the others is due. Their batches stay owed.
 // heard is when the peer was last heard of.
-func (f *flight) expire(now, heard instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
+func (f *flight) expire(m moment, heard instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
 	next := never
 	for i := range f.batches {
 		for j := range f.batches[i].entries {
 			e := &f.batches[i].entries[j]
 			switch {
 			case e.ask == nil:
-			case e.ends(now, heard):
+			case e.ends(m, heard):
 				dead = append(dead, e.ask)
 				e.ask = nil
 			default:
-				next = min(next, e.deadline)
+				next = min(next, e.due(m))
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func (f *flight) expire(now, heard instant, dead []*cluster.Ask) ([]*cluster.Ask
 
 // clear moves all asks to dead and makes f as it is on a new stream.
 func (f *flight) clear(dead []*cluster.Ask) []*cluster.Ask {
-	dead, _ = f.expire(never, 0, dead)
+	dead, _ = f.expire(moment{now: never, real: never}, 0, dead)
 	for i := range f.batches {
 		clear(f.batches[i].entries)
 		f.batches[i] = batch{entries: f.batches[i].entries[:0]}

@@ -94,9 +94,9 @@ func (l *link) take(a *cluster.Ask) error {
 	if a.Wait <= 0 {
 		return fmt.Errorf("%w: nobody waits for it", cluster.ErrPeerSilent)
 	}
-	now := l.t.now()
-	e := newEntry(a, now, size)
-	first, sooner, err := l.enqueue(e, now)
+	m := l.t.alarm.read()
+	e := newEntry(a, m, size)
+	first, sooner, err := l.enqueue(e, m.now)
 	if err != nil {
 		return err
 	}
@@ -156,20 +156,20 @@ func (l *link) start() error {
 }
 
 // expire ends the asks that are due, but for those whose peer was heard of meanwhile, and returns an instant before which
-// no other is.
-func (l *link) expire(now instant) instant {
-	if due := instant(l.due.Load()); due > now {
+// no other is as long as the clock does not stand still. stalled says that it did, which makes asks due sooner.
+func (l *link) expire(m moment, stalled bool) instant {
+	if due := instant(l.due.Load()); due > m.now && (!stalled || due == never) {
 		return due
 	}
 	// Both locks, because an ask that moves from the queue to a batch in between would be overlooked.
 	l.flightMu.Lock()
 	heard := l.lastHeard()
-	dead, nextSent := l.flight.expire(now, heard, nil)
+	dead, nextSent := l.flight.expire(m, heard, nil)
 	l.mu.Lock()
-	dead, nextQueued := l.queue.expire(now, heard, dead)
+	dead, nextQueued := l.queue.expire(m, heard, dead)
 	next := min(nextSent, nextQueued)
 	l.due.Store(int64(next))
-	l.hush(now, dead)
+	l.hush(m.now, dead)
 	l.mu.Unlock()
 	l.flightMu.Unlock()
 	l.t.count.expired.Add(uint64(len(dead)))

@@ -18,26 +18,40 @@ type entry struct {
 	ask      *cluster.Ask // nil when the ask was taken out
 	deadline instant      // when the ask ends, or is looked at again if the peer was heard of; last at most
 	last     instant      // when the ask ends although the peer is heard of
+	until    instant      // when the ask ends although this process did not run; of real time
 	bytes    int32        // by measure
 	answered bool         // in a batch: the peer has answered, even if nobody waited for it any more
 }
 
-// newEntry returns the entry of a, which is asked now.
-func newEntry(a *cluster.Ask, now instant, size int) entry {
-	return entry{ask: a, deadline: after(now, a.Wait), last: after(now, max(a.Wait, a.Most)), bytes: int32(size)}
+// newEntry returns the entry of a, which is asked at m.
+func newEntry(a *cluster.Ask, m moment, size int) entry {
+	longest := max(a.Wait, a.Most)
+	return entry{
+		ask:      a,
+		deadline: after(m.now, a.Wait),
+		last:     after(m.now, longest),
+		until:    after(after(m.real, longest), stallMost),
+		bytes:    int32(size),
+	}
 }
 
 // after returns the instant that comes wait after from, but never is not one.
 func after(from, wait instant) instant { return from + min(wait, never-1-from) }
 
-// ends says whether the ask of e ends now, where the peer was last heard of at heard. If that was less than the ask's
+// ends says whether the ask of e ends at m, where the peer was last heard of at heard. If that was less than the ask's
 // Wait ago the deadline moves on: the peer is slow, and not lost.
-func (e *entry) ends(now, heard instant) bool {
-	if e.deadline <= now {
+func (e *entry) ends(m moment, heard instant) bool {
+	if e.deadline <= m.now {
 		e.deadline = max(e.deadline, min(after(heard, e.ask.Wait), e.last))
 	}
-	return e.deadline <= now
+	return e.due(m) <= m.now
 }
+
+// due returns when e is to be looked at, as far as is known at m: a stall that follows makes it sooner.
+func (e *entry) due(m moment) instant { return min(e.deadline, e.until-m.stalled()) }
+
+// left returns how long the ask of e may take from m on.
+func (e *entry) left(m moment) time.Duration { return min(e.last-m.now, e.until-m.real) }
 
 // queue is a ring of entries with asks. It grows as needed; its owner bounds it.
 type queue struct {
@@ -86,18 +100,18 @@ func (q *queue) pop(dst []entry, checks, size int) []entry {
 	return dst
 }
 
-// expire moves the asks that end now to dead and returns the earliest deadline of the others. heard is when the peer was
+// expire moves the asks that end at m to dead and returns when the first of the others is due. heard is when the peer was
 // last heard of.
-func (q *queue) expire(now, heard instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
+func (q *queue) expire(m moment, heard instant, dead []*cluster.Ask) ([]*cluster.Ask, instant) {
 	next, kept := never, 0
 	for i := range q.n {
 		e := *q.at(i)
-		if e.ends(now, heard) {
+		if e.ends(m, heard) {
 			dead = append(dead, e.ask)
 			q.bytes -= int(e.bytes)
 			continue
 		}
-		next = min(next, e.deadline)
+		next = min(next, e.due(m))
 		*q.at(kept) = e
 		kept++
 	}
@@ -110,6 +124,6 @@ func (q *queue) expire(now, heard instant, dead []*cluster.Ask) ([]*cluster.Ask,
 
 // clear moves all asks to dead.
 func (q *queue) clear(dead []*cluster.Ask) []*cluster.Ask {
-	dead, _ = q.expire(never, 0, dead)
+	dead, _ = q.expire(moment{now: never, real: never}, 0, dead)
 	return dead
 }

@@ -23,7 +23,7 @@ func TestQueue(t *testing.T) {
 						Wait:   time.Duration(rapid.IntRange(1, 10).Draw(t, "wait")),
 						Most:   time.Duration(rapid.IntRange(0, 20).Draw(t, "most")),
 					}
-					e := newEntry(a, 0, rapid.IntRange(1, 9).Draw(t, "bytes"))
+					e := newEntry(a, moment{}, rapid.IntRange(1, 9).Draw(t, "bytes"))
 					q.push(e)
 					model = append(model, e)
 				}
@@ -50,7 +50,7 @@ func TestQueue(t *testing.T) {
 						kept, next = append(kept, e), min(next, e.deadline)
 					}
 				}
-				got, gotNext := q.expire(now, heard, nil)
+				got, gotNext := q.expire(moment{now: now, real: now}, heard, nil)
 				if diff := cmp.Diff(got, asksOf(dead), byPointer); diff != "" || gotNext != next {
 					t.Fatalf("expire(%d, %d): next %d, want %d (-got +want):\n%s", now, heard, gotNext, next, diff)
 				}

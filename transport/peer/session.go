@@ -94,17 +94,17 @@ func (s *session) ready() bool {
 
 // launch moves what is queued into a batch, encodes that into buf and returns how many asks it has.
 func (l *link) launch(buf *[]byte) int {
-	now := l.t.now()
+	m := l.t.alarm.read()
 	l.flightMu.Lock()
 	b := l.flight.free()
 	l.mu.Lock()
 	b.entries = l.queue.pop(b.entries, l.t.cfg.MaxBatch, batchBytes)
 	more := l.queue.n > 0
 	l.mu.Unlock()
-	dead := b.drop(now, l.lastHeard())
+	dead := b.drop(m, l.lastHeard())
 	if len(b.entries) > 0 {
-		*buf = b.encode(*buf, now)
-		l.flight.send(b, now)
+		*buf = b.encode(*buf, m)
+		l.flight.send(b, m)
 	}
 	n := len(b.entries)
 	l.flightMu.Unlock()
@@ -147,12 +147,13 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 	if len(f.answers) == 0 {
 		return asks, nil
 	}
-	l, now, took := s.l, s.l.t.now(), instant(0)
+	l, m := s.l, s.l.t.alarm.read()
+	var sent moment
 	l.flightMu.Lock()
 	asks, of, err := l.flight.claim(f.seq, len(f.answers), asks)
 	free := err == nil && of.owed == 0
 	if err == nil {
-		took = max(0, now-of.sent) // the clock may have stepped back
+		sent = of.sent
 	}
 	if free {
 		l.answered.Store(int64(len(of.entries)))
@@ -162,9 +163,9 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 		finish(living(asks), cluster.ErrPeerLost)
 		return asks, err
 	}
-	l.heard(now, took)
+	l.heard(m.now, m.now-sent.now)
 	switch {
-	case free && took < near && !s.near:
+	case free && m.real-sent.real < near && !s.near: // by what really passed: a stall does not bring a peer nearer
 		s.near = true // the slot is never given back
 	case free:
 		<-s.slots

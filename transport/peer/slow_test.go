@@ -141,8 +141,8 @@ func TestMost(t *testing.T) {
 // What is overdue when it is about to be sent is sent nevertheless to a peer that was heard of meanwhile.
 func TestSlowDrop(t *testing.T) {
 	for heard, want := range map[instant]int{slowWait / 2: 1, 2 * slowWait: 0} {
-		b := batch{entries: []entry{newEntry(patientAsk(), 0, 1)}}
-		if got := len(b.drop(2*slowWait, heard)); got != want {
+		b := batch{entries: []entry{newEntry(patientAsk(), moment{}, 1)}}
+		if got := len(b.drop(moment{now: 2 * slowWait, real: 2 * slowWait}, heard)); got != want {
 			t.Errorf("drop, the peer heard of at %v: %d asks, want %d", heard, got, want)
 		}
 	}
