@@ -35,7 +35,7 @@ func (n *Node) checkAway(ctx context.Context, p ring.Partition, req bucket.Reque
 			n.free(a)
 			return d, nil
 		case errors.Is(err, errSelf):
-			if d, err := n.takeHere(p, &req); !errors.Is(err, bucket.ErrMoved) {
+			if d, err := n.takeHere(ctx, p, &req, &end); !errors.Is(err, bucket.ErrMoved) {
 				n.free(a)
 				return d, err
 			}
@@ -51,8 +51,9 @@ func (n *Node) checkAway(ctx context.Context, p ring.Partition, req bucket.Reque
 	}
 }
 
-// takeHere decides on req in this node's own store. The error wraps bucket.ErrMoved if this node may not.
-func (n *Node) takeHere(p ring.Partition, req *bucket.Request) (bucket.Decision, error) {
+// takeHere decides on req in this node's own store. The error wraps bucket.ErrMoved if this node may not. With end nil its
+// patience begins now.
+func (n *Node) takeHere(ctx context.Context, p ring.Partition, req *bucket.Request, end *patience) (bucket.Decision, error) {
 	now := n.now()
 	if !n.core.Decides(now) {
 		return bucket.Decision{}, bucket.ErrMoved
@@ -63,7 +64,7 @@ func (n *Node) takeHere(p ring.Partition, req *bucket.Request) (bucket.Decision,
 	}
 	d.Node = string(n.name)
 	if isDurable(req, &d) {
-		d = n.endure(p, req, d, n.endureEnd())
+		return n.endureOne(ctx, p, *req, d, end), nil
 	}
 	return d, nil
 }
@@ -142,13 +143,15 @@ func (n *Node) isGone(m *member, err error) bool {
 	return errors.Is(err, ErrPeerLost) && v != nil && (m.Draining || v.member(m.ID) != m)
 }
 
-// ends waits until it is known whether the process of m, which hung up, has ended, and says so.
+// ends waits until it is known whether the process of m, which hung up, has ended, and says so. Of who has been lost for
+// longer than that takes it is not waited for.
 func (n *Node) ends(ctx context.Context, m *member, end *patience) bool {
 	for {
 		if v := n.view.Load(); v == nil || v.member(m.ID) != m {
 			return v != nil
 		}
-		if !n.pause(ctx, end.silent) {
+		now := n.now()
+		if now.Sub(m.lostSince(now)) > goneWait || !n.pause(ctx, end.silent) {
 			return false
 		}
 	}
@@ -173,7 +176,7 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 		}
 		if err := n.askOne(ctx, a, m, end); err != nil {
 			if n.isGone(m, err) || errors.Is(err, ErrPeerLost) && n.ends(ctx, m, end) {
-				n.extend(end, goneWait)
+				n.awaitHeir(end)
 				n.step(func(c *core.Core, _ bucket.Instant) { c.Lost(p, m.ID) })
 				return errMoving
 			}
@@ -210,6 +213,7 @@ func answered(a *Ask) error {
 type patience struct {
 	silent bucket.Instant // if the holder is not heard of, or not known
 	moving bucket.Instant // if it changes or is slow: its answer is there in a moment, and nothing is lost
+	heir   bool           // silent leaves time for the heir of a holder whose process has ended
 }
 
 // moveWait is how long a check waits for a partition that is on its way, or for a holder that is slow, at most.
@@ -224,11 +228,21 @@ func (n *Node) patience(ctx context.Context) patience {
 		left -= left / 8
 		wait, move = min(wait, left), min(move, left)
 	}
-	return patience{now + bucket.Instant(wait), now + bucket.Instant(move)}
+	return patience{silent: now + bucket.Instant(wait), moving: now + bucket.Instant(move)}
 }
 
-// goneWait is how long a check waits for the heir of a holder whose process has ended, at least.
+// goneWait is how long a check waits for the heir of a holder whose process has ended, from when it finds out, and for how
+// long a loss is so new that an heir may be on its way.
 const goneWait = 200 * time.Millisecond
+
+// awaitHeir leaves goneWait for the heir of a holder whose process has ended: once, as who asks the ended one again has
+// waited already.
+func (n *Node) awaitHeir(end *patience) {
+	if !end.heir {
+		end.heir = true
+		n.extend(end, goneWait)
+	}
+}
 
 // extend lets who is asked next have that long, or Config.PeerWait, as far as end goes.
 func (n *Node) extend(end *patience, least time.Duration) {

@@ -20,7 +20,7 @@ func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, 
 	}
 	p := v.table.Partition(ring.Hash(req.Key))
 	if n.core.Holds(p) {
-		d, err := n.takeHere(p, &req)
+		d, err := n.takeHere(ctx, p, &req, nil)
 		if !errors.Is(err, bucket.ErrMoved) {
 			return d, err
 		}
@@ -60,7 +60,7 @@ func (n *Node) Wait(ctx context.Context, req bucket.Request) (bucket.Decision, e
 // minRetry keeps those who wait from asking more often than a clock ticks.
 const minRetry = time.Millisecond
 
-// sleep waits for d, or until ctx or the node ends.
+// sleep waits for d, or until ctx ends.
 func (n *Node) sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -25,16 +25,15 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 			return nil, err
 		}
 	}
-	until := n.patience(ctx)
-	end := until.silent
+	end := n.patience(ctx)
 	for try := 0; ; try++ {
 		v := n.view.Load()
 		if v == nil {
 			return nil, ErrNotReady
 		}
 		w := newWhole(n, v, reqs)
-		last := try >= maxRedirects && !n.pause(ctx, end)
-		again, err := w.decide(ctx, until.moving, last)
+		last := try >= maxRedirects && !n.pause(ctx, end.silent)
+		again, err := w.decide(ctx, end.moving, last)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +41,10 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 			return w.decisions, nil
 		}
 		if w.moves {
-			end = until.moving
+			end.silent = end.moving
+		}
+		if w.ended {
+			n.awaitHeir(&end)
 		}
 	}
 }
@@ -55,6 +57,7 @@ type whole struct {
 	decisions bucket.Decisions
 	groups    []group
 	moves     bool // somebody who was asked is not the holder any more
+	ended     bool // the process of somebody who was asked has ended
 }
 
 // A group is the requests of a whole that one member decides on.
@@ -99,8 +102,9 @@ func (w *whole) group(to int) *group {
 // more, and another attempt by a newer view may do better; the last attempt takes such a holder for lost. A holder that is
 // slow is waited for until most.
 func (w *whole) decide(ctx context.Context, most bucket.Instant, last bool) (again bool, err error) {
-	w.send(patience{silent: w.n.patience(ctx).silent, moving: most})
-	if err := w.receive(ctx); err != nil {
+	end := patience{silent: w.n.patience(ctx).silent, moving: most}
+	w.send(end)
+	if err := w.receive(ctx, end); err != nil {
 		w.giveBack(ctx)
 		return false, err
 	}
@@ -148,15 +152,15 @@ func (w *whole) checks(g *group, to []Check) []Check {
 
 // receive decides on this node's own group and waits for the others. It returns what is wrong with the requests, or
 // ctx's error.
-func (w *whole) receive(ctx context.Context) (err error) {
+func (w *whole) receive(ctx context.Context, end patience) (err error) {
 	for i := range w.groups {
 		if g := &w.groups[i]; g.ask == nil {
-			err = w.takeHere(g)
+			err = w.takeHere(ctx, g, end.moving)
 		}
 	}
 	for i := range w.groups {
 		if g := &w.groups[i]; g.ask != nil {
-			if e := w.await(ctx, g); e != nil {
+			if e := w.await(ctx, g, end); e != nil {
 				err = e
 			}
 		}
@@ -164,8 +168,8 @@ func (w *whole) receive(ctx context.Context) (err error) {
 	return err
 }
 
-// takeHere decides on g in this node's own store.
-func (w *whole) takeHere(g *group) error {
+// takeHere decides on g in this node's own store. For replicas it waits until end.
+func (w *whole) takeHere(ctx context.Context, g *group, end bucket.Instant) error {
 	items := itemsOf(w.checks(g, nil))
 	now := w.n.now()
 	if !w.n.core.Decides(now) {
@@ -182,12 +186,16 @@ func (w *whole) takeHere(g *group) error {
 		return err
 	}
 	g.holds = holds
+	var sync []copying
 	for k, i := range g.reqs {
 		w.decisions[i] = items[k].Decision
 		w.decisions[i].Node = string(w.n.name)
 		if r := &w.reqs[i]; isDurable(r, &w.decisions[i]) {
-			w.decisions[i] = w.n.endure(ring.Partition(items[k].Partition), r, w.decisions[i], w.n.endureEnd())
+			sync = append(sync, copying{part: ring.Partition(items[k].Partition), req: r, d: &w.decisions[i], end: end})
 		}
+	}
+	if len(sync) > 0 {
+		w.n.endure(ctx, sync)
 	}
 	g.state = w.outcome(g)
 	return nil
@@ -203,8 +211,8 @@ func (w *whole) outcome(g *group) state {
 	return took
 }
 
-// await waits for the answer to g.
-func (w *whole) await(ctx context.Context, g *group) error {
+// await waits for the answer to g, and until end to know whether who hung up has ended.
+func (w *whole) await(ctx context.Context, g *group, end patience) error {
 	select {
 	case <-g.ask.done:
 	case <-ctx.Done():
@@ -212,9 +220,9 @@ func (w *whole) await(ctx context.Context, g *group) error {
 		return ctx.Err()
 	}
 	m := w.v.members[g.to]
-	if g.ask.Err != nil {
-		w.n.failed(m, g.ask.Err)
-		if w.n.isGone(m, g.ask.Err) {
+	if err := g.ask.Err; err != nil {
+		w.n.failed(m, err)
+		if w.n.isGone(m, err) || errors.Is(err, ErrPeerLost) && w.n.ends(ctx, m, &end) {
 			w.lose(g, m)
 		}
 		return nil // that a peer is lost is an outcome here, which the state of g says
@@ -253,7 +261,7 @@ func (w *whole) learn(g *group) {
 
 // lose notes that the process of m, which was asked for g, has ended: nothing of g was taken.
 func (w *whole) lose(g *group, m *member) {
-	g.state = away
+	g.state, w.ended = away, true
 	w.n.step(func(c *core.Core, _ bucket.Instant) {
 		for i := range g.ask.Checks {
 			c.Lost(g.ask.Checks[i].Partition, m.ID)

@@ -9,11 +9,16 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// A copying is the replica of one bucket that an answer waits for.
+// A copying is an answer that waits until the heir of its partition knows what it took.
 type copying struct {
+	part ring.Partition
+	req  *bucket.Request
+	d    *bucket.Decision
+	end  bucket.Instant // until when it may wait
+
 	out core.Out
 	m   *member
-	ask *Ask
+	ask *Ask // nil if nothing could be sent
 }
 
 // isDurable says whether the answer to r, decided as d, has to wait for a replica.
@@ -21,105 +26,126 @@ func isDurable(r *bucket.Request, d *bucket.Decision) bool {
 	return r.Durability == bucket.Sync && d.Allowed && r.Cost > 0
 }
 
-// copyOut sends the bucket of key, which this node holds, to its heir, and returns nil if there is none to send it to. ok is
-// false if it could not be sent.
-func (n *Node) copyOut(p ring.Partition, key string) (c *copying, ok bool) {
+// copyOut sends the bucket of c, which this node holds, to its heir, and says whether there is one to send it to. c.ask is
+// nil if it could not be sent.
+func (n *Node) copyOut(c *copying) (needed bool) {
 	n.holding.mu.Lock()
-	out, ok := n.core.Copy(n.now(), p, key)
+	out, ok := n.core.Copy(n.now(), c.part, c.req.Key)
 	n.holding.mu.Unlock()
 	if !ok {
-		return nil, true
+		return false
 	}
-	c = &copying{out: out}
+	c.out, c.m, c.ask = out, nil, nil
 	if v := n.view.Load(); v != nil {
 		c.m = v.member(out.To)
 	}
-	if c.m == nil || c.m.peer == nil {
+	left := c.end.Sub(n.now())
+	if c.m == nil || c.m.peer == nil || left <= 0 {
 		n.told(out, nil)
-		return nil, false
+		return true
 	}
 	c.ask = n.newAsk(OpTell)
-	c.ask.Body, c.ask.Wait = out.Msg.Append(nil), n.config.PeerWait
+	c.ask.Body, c.ask.Wait = out.Msg.Append(nil), min(n.config.PeerWait, left)
 	c.m.peer.Ask(c.ask)
-	return c, true
+	return true
 }
 
-// arrived waits until the heir has the replica, for Config.PeerWait at most, and says whether it has. silent says that the
-// heir did not answer at all.
-func (n *Node) arrived(c *copying) (ok, silent bool) {
-	<-c.ask.done
-	silent = errors.Is(c.ask.Err, ErrPeerSilent)
+// arrived waits until the heir has the replica, for Config.PeerWait at most, and says whether it has. With again there is
+// another heir in a moment: the process of this one has just ended, or it is not fresh yet and this one does not know that
+// it is the heir.
+func (n *Node) arrived(ctx context.Context, c *copying, fresh bucket.Instant) (kept, again bool) {
+	if c.ask == nil {
+		return false, n.now() < fresh
+	}
+	select {
+	case <-c.ask.done:
+	case <-ctx.Done():
+		sent := *c // the transport still has its ask
+		n.holding.tells.Go(func() {
+			<-sent.ask.done
+			n.told(sent.out, n.replied(sent.m, sent.ask))
+		})
+		return false, false
+	}
+	err := c.ask.Err
 	r := n.replied(c.m, c.ask)
 	n.told(c.out, r)
-	return r != nil && r.Known && len(r.Over) == 0, silent
+	now := n.now()
+	switch {
+	case errors.Is(err, ErrPeerLost):
+		return false, now.Sub(c.m.lostSince(now)) < goneWait
+	case r == nil:
+		return false, false
+	}
+	c.m.answered()
+	return r.Known && len(r.Over) == 0, !r.Known && now < fresh
 }
 
-// endure waits until the heir of p knows what d has taken, and answers by the OnLost rule of req if it does not answer: what
-// was taken stays taken then, so nothing is admitted twice. An heir whose process has ended, or who does not know yet that
-// it is one, is followed by another one in a moment: for that it waits until end.
-func (n *Node) endure(p ring.Partition, req *bucket.Request, d bucket.Decision, end bucket.Instant) bucket.Decision {
+// endure waits until the heirs know what all have taken, and answers by their OnLost rules those whose heir does not say
+// that it does: what was taken stays taken then, so nothing is admitted twice. All replicas are sent before the first is
+// waited for. An heir whose process has ended, or who does not know yet that it is one, is followed by another one in a
+// moment: for that it waits for as long as this is new, goneWait. It writes to all.
+func (n *Node) endure(ctx context.Context, all []copying) {
+	fresh := n.now() + bucket.Instant(goneWait)
 	for {
-		c, ok := n.copyOut(p, req.Key)
-		if ok && c == nil {
-			return d
-		}
-		if ok {
-			arrived, silent := n.arrived(c)
-			if arrived {
-				return d
-			}
-			if silent {
-				break
+		sent := all[:0]
+		for _, c := range all {
+			if n.copyOut(&c) {
+				sent = append(sent, c)
 			}
 		}
-		if !n.pauseFor(context.Background(), end, pauseTold) {
+		all = sent[:0]
+		var end bucket.Instant
+		for _, c := range sent {
+			kept, again := n.arrived(ctx, &c, fresh)
+			switch {
+			case kept:
+			case again && n.now() < c.end:
+				all, end = append(all, c), max(end, c.end)
+			default:
+				*c.d = n.degrade(c.part, c.req)
+			}
+		}
+		if len(all) == 0 {
+			return
+		}
+		if !n.pauseFor(ctx, end, pauseTold) {
 			break
 		}
 	}
-	return n.degrade(p, req)
-}
-
-// endureEnd returns until when an answer may wait for somebody to keep what it took.
-func (n *Node) endureEnd() bucket.Instant {
-	return n.now() + bucket.Instant(max(n.config.PeerWait, moveWait))
-}
-
-// endureAll is endure for what other nodes have asked: all replicas are sent before the first is waited for.
-func (n *Node) endureAll(asks []Ask) {
-	type waiting struct {
-		check *Check
-		c     *copying
+	for _, c := range all {
+		*c.d = n.degrade(c.part, c.req)
 	}
-	var all []waiting
+}
+
+// endureOne is endure for the answer d to req, and returns it. With end nil its patience begins now.
+func (n *Node) endureOne(ctx context.Context, p ring.Partition, req bucket.Request, d bucket.Decision, end *patience) bucket.Decision {
+	if end == nil {
+		now := n.patience(ctx)
+		end = &now
+	}
+	n.endure(ctx, []copying{{part: p, req: &req, d: &d, end: end.moving}})
+	return d
+}
+
+// endureAll is endure for what other nodes have asked. It leaves them time to hear of it.
+func (n *Node) endureAll(asks []Ask) {
+	var all []copying
 	for i := range asks {
-		if asks[i].Op != OpTake || asks[i].Answer.Status != Decided {
+		a := &asks[i]
+		if a.Op != OpTake || a.Answer.Status != Decided {
 			continue
 		}
-		for k := range asks[i].Checks {
-			check := &asks[i].Checks[k]
+		for k := range a.Checks {
+			check := &a.Checks[k]
 			if !isDurable(&check.Request, &check.Decision) {
 				continue
 			}
-			if c, ok := n.copyOut(check.Partition, check.Request.Key); !ok || c != nil {
-				all = append(all, waiting{check, c})
-			}
+			wait := min(max(n.config.PeerWait, goneWait), a.Wait-a.Wait/8)
+			all = append(all, copying{part: check.Partition, req: &check.Request, d: &check.Decision, end: n.now() + bucket.Instant(wait)})
 		}
 	}
-	if len(all) == 0 {
-		return
-	}
-	end := n.endureEnd()
-	for _, w := range all {
-		arrived, silent := false, false
-		if w.c != nil {
-			arrived, silent = n.arrived(w.c)
-		}
-		switch {
-		case arrived:
-		case silent:
-			w.check.Decision = n.degrade(w.check.Partition, &w.check.Request)
-		default:
-			w.check.Decision = n.endure(w.check.Partition, &w.check.Request, w.check.Decision, end)
-		}
+	if len(all) > 0 {
+		n.endure(context.Background(), all)
 	}
 }

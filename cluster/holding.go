@@ -141,11 +141,17 @@ func (n *Node) suspect(ctx context.Context) error {
 	}
 }
 
-// confirm makes the node go on without m if nobody listens at its address.
+// confirm makes the node go on without m if nobody listens at its address. Whoever lives is not asked again at once, however
+// often its connection breaks.
 func (n *Node) confirm(ctx context.Context, m *member) {
 	ctx, cancel := context.WithTimeout(ctx, greetWait)
 	defer cancel()
-	if h, err := n.config.Transport.Greet(ctx, m.Member.Peer); err == nil && h.Boot == m.Boot || err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+	h, err := n.config.Transport.Greet(ctx, m.Member.Peer)
+	lives := err == nil && h.Boot == m.Boot
+	if lives {
+		_ = n.sleep(ctx, 100*time.Millisecond) // an end of ctx is as good
+	}
+	if lives || err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
 		m.refused.Store(false)
 		return
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// ringsMost is how many rings are kept, of 32 KiB each.
+	// ringsMost is how many rings are kept, of 32 KiB each: more than twice foreseeMost.
 	ringsMost = 64
 
 	// foreseeMost is up to how many members a node makes the rings of what may come next before it comes.
@@ -32,6 +32,7 @@ type rings struct {
 	builder *ring.Builder // used by who took the token
 	hurried atomic.Int32  // how many wait for a ring that is needed at once
 	mu      sync.Mutex
+	self    ring.Member   // whose heirs are asked for; guarded by mu
 	made    []*ring.Table // the one used last is last; guarded by mu
 }
 
@@ -76,6 +77,14 @@ func (r *rings) without(t *ring.Table, id ring.Member, hurry bool) (*ring.Table,
 	return r.of(rest, hurry)
 }
 
+// heirs returns t's ring without self, the node that the rings are for; nil if nobody is in that.
+func (r *rings) heirs(t *ring.Table, self ring.Member, hurry bool) (*ring.Table, error) {
+	r.mu.Lock()
+	r.self = self
+	r.mu.Unlock()
+	return r.without(t, self, hurry)
+}
+
 // find returns the ring of ids, which are in order, if it is kept.
 func (r *rings) find(ids []ring.Member) *ring.Table {
 	r.mu.Lock()
@@ -97,7 +106,8 @@ func (r *rings) keep(t *ring.Table) {
 	}
 }
 
-// foresee makes the rings that the last of the tables from next would need if one member were gone, until ctx ends.
+// foresee makes the rings that a node which goes by the last of the tables from next would need if one member were gone,
+// until ctx ends.
 func (r *rings) foresee(ctx context.Context, next <-chan *ring.Table) error {
 	var last *ring.Table
 	quiet := time.NewTimer(foreseeAfter)
@@ -118,9 +128,22 @@ func (r *rings) foresee(ctx context.Context, next <-chan *ring.Table) error {
 			if ctx.Err() != nil || len(next) > 0 {
 				break
 			}
-			if _, err := r.without(last, id, false); err != nil {
+			if err := r.foreseeLoss(last, id); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// foreseeLoss makes t's ring without id, and the one of the node's heirs in that.
+func (r *rings) foreseeLoss(t *ring.Table, id ring.Member) error {
+	rest, err := r.without(t, id, false)
+	if err != nil || rest == nil {
+		return err
+	}
+	r.mu.Lock()
+	self := r.self
+	r.mu.Unlock()
+	_, err = r.without(rest, self, false)
+	return err
 }

@@ -195,6 +195,8 @@ type Handler interface {
 	Hello(h Hello) error
 
 	// Answer decides on asks, which came from one peer in one message, and fills in their Answers and Decisions. It does
-	// not block, but for Config.PeerWait where a limit has the durability sync and the replica's keeper does not answer. The asks and the strings in them are the caller's again when it returns.
+	// not block, but where a limit has the durability sync: for Config.PeerWait if the replica's keeper is silent, for 200 ms
+	// or Config.PeerWait, whichever is longer, if it has just been lost and another one may follow, and never for longer than
+	// the asks' Wait. The asks and the strings in them are the caller's again when it returns.
 	Answer(from ring.Member, asks []Ask)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 	defer n.closePeers()
 	var members []gossip.Member
-	ended := map[ring.Member]uint64{} // the last run of a member whose process has ended
+	ended := endedRuns{}
 	joined := n.joined
 	for {
 		select {
@@ -27,7 +28,7 @@ func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 			joined = nil // the view may be published now
 		case members = <-g.Updates():
 		case run := <-n.gone:
-			ended[run.ID] = run.Boot
+			ended.add(run)
 		}
 		if err := n.contest(ctx, g.View().Conflicts); err != nil {
 			return err
@@ -43,11 +44,31 @@ func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 			return err
 		}
 		n.bury(ended)
+		ended.forget(members)
 	}
 }
 
+// endedRuns are the last runs of members whose processes have ended, and which gossip still takes for members.
+type endedRuns map[ring.Member]uint64
+
+// add notes that run has ended, and so all before it.
+func (e endedRuns) add(run core.Run) { e[run.ID] = max(e[run.ID], run.Boot) }
+
+// has says whether the process of m has ended.
+func (e endedRuns) has(m gossip.Member) bool {
+	boot, ok := e[m.ID]
+	return ok && boot >= m.Boot
+}
+
+// forget forgets all who are not among members any more: gossip knows it too.
+func (e endedRuns) forget(members []gossip.Member) {
+	maps.DeleteFunc(e, func(id ring.Member, _ uint64) bool {
+		return !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == id })
+	})
+}
+
 // bury tells the core whose processes have ended.
-func (n *Node) bury(ended map[ring.Member]uint64) {
+func (n *Node) bury(ended endedRuns) {
 	if len(ended) == 0 {
 		return
 	}
@@ -79,11 +100,10 @@ func (n *Node) contest(ctx context.Context, conflicts []gossip.Conflict) error {
 const greetWait = time.Second
 
 // follow makes a view of members, but for those whose processes have ended, and goes by it from now on.
-func (n *Node) follow(members []gossip.Member, ended map[ring.Member]uint64) error {
+func (n *Node) follow(members []gossip.Member, ended endedRuns) error {
 	began := time.Now()
 	members = slices.DeleteFunc(slices.Clone(members), func(m gossip.Member) bool {
-		boot, ok := ended[m.ID]
-		return ok && boot >= m.Boot && m.ID != n.name
+		return m.ID != n.name && ended.has(m)
 	})
 	old := n.view.Load()
 	v, err := n.newView(old, members)
@@ -127,7 +147,7 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
 	}
 	v := &view{table: table, self: -1}
-	if v.heirs, err = n.rings.without(table, n.name, hurry); err != nil {
+	if v.heirs, err = n.rings.heirs(table, n.name, hurry); err != nil {
 		return nil, err
 	}
 	for i := range members {
