@@ -61,7 +61,7 @@ func (n *Node) arrived(ctx context.Context, c *copying, fresh bucket.Instant) (k
 	case <-c.ask.done:
 	case <-ctx.Done():
 		sent := *c // the transport still has its ask
-		n.holding.tells.Go(func() {
+		n.holding.beside(func() {
 			<-sent.ask.done
 			n.told(sent.out, n.replied(sent.m, sent.ask))
 		})
@@ -77,7 +77,6 @@ func (n *Node) arrived(ctx context.Context, c *copying, fresh bucket.Instant) (k
 	case r == nil:
 		return false, false
 	}
-	c.m.answered()
 	return r.Known && len(r.Over) == 0, !r.Known && now < fresh
 }
 

@@ -18,7 +18,26 @@ type holding struct {
 	mu   sync.Mutex
 	core *core.Core // guarded by mu but for what it says of itself
 
-	tells sync.WaitGroup // messages under way
+	tells sync.WaitGroup // messages under way; Add under mu, and not once over
+	over  bool           // guarded by mu; Run ends and waits for tells
+}
+
+// beside runs f beside the caller, and says whether it does: not once Run ends.
+func (h *holding) beside(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.over {
+		h.tells.Go(f)
+	}
+	return !h.over
+}
+
+// end waits until nothing runs beside any more.
+func (h *holding) end() {
+	h.mu.Lock()
+	h.over = true
+	h.mu.Unlock()
+	h.tells.Wait()
 }
 
 // tellWait is how long the core of another node may take to answer. A node that is silent delays what needs the word of
@@ -41,7 +60,7 @@ func (n *Node) step(do func(c *core.Core, now bucket.Instant)) {
 
 // beat makes the core tick until ctx ends, and waits until no message is under way.
 func (n *Node) beat(ctx context.Context) error {
-	defer n.holding.tells.Wait()
+	defer n.holding.end()
 	tick := time.NewTicker(coreTick)
 	defer tick.Stop()
 	for {
@@ -66,13 +85,12 @@ func (n *Node) tell(o core.Out) {
 	}
 	a := n.newAsk(OpTell)
 	a.Body, a.Wait = o.Msg.Append(nil), tellWait
-	n.holding.tells.Add(1)
-	m.peer.Ask(a)
-	go func() {
-		defer n.holding.tells.Done()
+	if n.holding.beside(func() {
 		<-a.done
 		n.told(o, n.replied(m, a))
-	}()
+	}) {
+		m.peer.Ask(a) // not beside: messages keep their order
+	}
 }
 
 // told hands the core the answer to o, nil if there is none. A node that ends tells nobody anything more.
@@ -90,6 +108,7 @@ func (n *Node) replied(m *member, a *Ask) *core.Reply {
 		n.failed(m, a.Err)
 		return nil
 	}
+	m.answered()
 	if a.Answer.Status != Decided {
 		return nil
 	}
