@@ -17,8 +17,8 @@ import (
 // startFleet runs a fleet on free ports until all nodes agree.
 func startFleet(t *testing.T, args ...string) (*running, fleetData) {
 	t.Helper()
-	r := start(t, nil, append([]string{"fleet", "--free-ports", "--output", "json"}, args...)...)
-	var d fleetData
+	r := start(t, nil, append([]string{"fleet", "--free-ports", "--output", "json", "--peer-wait", "30s"}, args...)...)
+	var d fleetData // its nodes are patient, however slow the machine
 	if err := json.Unmarshal([]byte(r.line(r.out, `"nodes"`)), &d); err != nil {
 		t.Fatal(err)
 	}
