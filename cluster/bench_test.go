@@ -14,7 +14,7 @@ import (
 // benchNode returns a node that holds every third partition or, alone, all of them, and n keys that it holds.
 func benchNode(b *testing.B, n int, members ...ring.Member) (*Node, []string) {
 	b.Helper()
-	node, err := New(Config{Name: "a", Transport: &scripted{}})
+	node, err := New(Config{Name: "a", Transport: &scripted{}, MoveRate: 1 << 30})
 	if err != nil {
 		b.Fatal(err)
 	}
