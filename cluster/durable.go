@@ -52,10 +52,10 @@ func (n *Node) copyOut(c *copying) (needed bool) {
 
 // arrived waits until the heir has the replica, for Config.PeerWait at most, and says whether it has. With again there is
 // another heir in a moment: the process of this one has just ended, or it is not fresh yet and this one does not know that
-// it is the heir.
+// it is the heir, as when it has just joined, or knows of another holder, as when the partition has just moved.
 func (n *Node) arrived(ctx context.Context, c *copying, fresh bucket.Instant) (kept, again bool) {
 	if c.ask == nil {
-		return false, n.now() < fresh
+		return false, c.out.To != "" && n.now() < fresh // else somebody else holds the partition
 	}
 	select {
 	case <-c.ask.done:
@@ -77,15 +77,16 @@ func (n *Node) arrived(ctx context.Context, c *copying, fresh bucket.Instant) (k
 	case r == nil:
 		return false, false
 	}
-	return r.Known && len(r.Over) == 0, !r.Known && now < fresh
+	kept = r.Known && len(r.Over) == 0
+	return kept, !kept && now < fresh
 }
 
 // endure waits until the heirs know what all have taken, and answers by their OnLost rules those whose heir does not say
 // that it does: what was taken stays taken then, so nothing is admitted twice. All replicas are sent before the first is
 // waited for. An heir whose process has ended, or who does not know yet that it is one, is followed by another one in a
-// moment: for that it waits for as long as this is new, goneWait. It writes to all.
+// moment: for that it waits for as long as this is new, goneWait and moveWait. It writes to all.
 func (n *Node) endure(ctx context.Context, all []copying) {
-	fresh := n.now() + bucket.Instant(goneWait)
+	fresh := n.now() + bucket.Instant(max(n.config.PeerWait, moveWait))
 	for {
 		sent := all[:0]
 		for _, c := range all {
@@ -140,7 +141,7 @@ func (n *Node) endureAll(asks []Ask) {
 			if !isDurable(&check.Request, &check.Decision) {
 				continue
 			}
-			wait := min(max(n.config.PeerWait, goneWait), a.Wait-a.Wait/8)
+			wait := min(max(n.config.PeerWait, moveWait), a.Wait-a.Wait/8)
 			all = append(all, copying{part: check.Partition, req: &check.Request, d: &check.Decision, end: n.now() + bucket.Instant(wait)})
 		}
 	}

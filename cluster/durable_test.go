@@ -127,14 +127,14 @@ func TestAnswerDoesNotWait(t *testing.T) {
 	}{
 		{"lost", failing(ErrPeerLost), time.Second, goneWait + 2*pauseTold, 0},
 		{"lost, short", failing(ErrPeerLost), 40 * time.Millisecond, 40 * time.Millisecond, 0},
-		{"stranger", stranger, time.Second, goneWait, goneWait},
+		{"stranger", stranger, time.Second, moveWait, moveWait},
 		{"stranger, short", stranger, 40 * time.Millisecond, 40 * time.Millisecond, 40 * time.Millisecond},
 		{"silent", silent, time.Second, 50 * time.Millisecond, 50 * time.Millisecond},
 		{"silent, short", silent, 40 * time.Millisecond, 40 * time.Millisecond, 40 * time.Millisecond},
 		{"busy", failing(ErrPeerBusy), time.Second, 0, 0},
 		{"refused", failing(ErrPeerRefused), time.Second, 0, 0},
 		{"shut down", failing(ErrPeerShutdown), time.Second, 0, 0},
-		{"held by another", over, time.Second, 0, 0},
+		{"held by another", over, time.Second, 2 * pauseTold, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n, reqs := keptNode(t, tt.keep)

@@ -196,7 +196,7 @@ type Handler interface {
 
 	// Answer decides on asks, which came from one peer in one message, and fills in their Answers and Decisions. It does
 	// not block, but where a limit has the durability sync: for Config.PeerWait if the replica's keeper is silent, for 200 ms
-	// or Config.PeerWait, whichever is longer, if it has just been lost and another one may follow, and never for longer than
-	// the asks' Wait. The asks and the strings in them are the caller's again when it returns.
+	// if it has just been lost and another one may follow, for half a second if it has just joined and does not know this node
+	// yet, and never for longer than the asks' Wait. The asks and the strings in them are the caller's again when it returns.
 	Answer(from ring.Member, asks []Ask)
 }
