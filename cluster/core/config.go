@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -54,20 +55,13 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&c.Tick, 20*time.Millisecond)
-	set(&c.Beat, 100*time.Millisecond)
-	set(&c.Fence, 1500*time.Millisecond)
-	set(&c.Retry, 50*time.Millisecond)
-	set(&c.Found, 2*time.Second)
-	set(&c.Forget, 10*time.Minute)
-	if c.Pace == 0 {
-		c.Pace = 4 << 20
-	}
+	c.Tick = cmp.Or(c.Tick, 20*time.Millisecond)
+	c.Beat = cmp.Or(c.Beat, 100*time.Millisecond)
+	c.Fence = cmp.Or(c.Fence, 1500*time.Millisecond)
+	c.Retry = cmp.Or(c.Retry, 50*time.Millisecond)
+	c.Found = cmp.Or(c.Found, 2*time.Second)
+	c.Pace = cmp.Or(c.Pace, 4<<20)
+	c.Forget = cmp.Or(c.Forget, 10*time.Minute)
 	return c
 }
 
