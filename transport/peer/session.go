@@ -53,11 +53,11 @@ func (s *session) write() error {
 			<-s.slots
 			continue
 		}
+		l.t.count.batches.Add(1) // before they go, so that whoever has an answer finds its ask counted
+		l.t.count.asks.Add(uint64(n))
 		if err := s.stream.SendMsg(&outgoing{buf}); err != nil {
 			return err
 		}
-		l.t.count.batches.Add(1)
-		l.t.count.asks.Add(uint64(n))
 	}
 	return nil
 }
