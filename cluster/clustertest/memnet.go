@@ -95,11 +95,25 @@ func (n *Net) CutOneWay(from, to []string) {
 func (n *Net) Heal() { n.change(func() { clear(n.cuts) }) }
 
 // Freeze makes a host answer nothing, like a process under SIGSTOP: others can connect to it, and hear nothing. What
-// runs on the host goes on, and hears nothing either.
+// runs on the host goes on, and hears nothing either: up to 1,024 packets for it wait, and what it sends gets lost.
 func (n *Net) Freeze(host string) { n.change(func() { n.frozen[hostOf(host)] = struct{}{} }) }
 
-// Thaw undoes Freeze.
-func (n *Net) Thaw(host string) { n.change(func() { delete(n.frozen, hostOf(host)) }) }
+// Thaw undoes Freeze: what waited arrives.
+func (n *Net) Thaw(host string) {
+	n.change(func() {
+		host = hostOf(host)
+		delete(n.frozen, host)
+		for _, s := range n.sockets {
+			if s.addr.IP.String() != host {
+				continue
+			}
+			for _, p := range s.held {
+				n.arrive(s, p)
+			}
+			s.held = nil
+		}
+	})
+}
 
 // Kill ends all that runs at a host, or, with "host:port", at this address only, like kill -9: it refuses connections,
 // and open ones break. Of what is killed, close it to end its goroutines: until the host is used again (by Listen or
@@ -173,6 +187,12 @@ func (n *Net) blocked(from, to string) bool {
 	_, f := n.frozen[from]
 	_, t := n.frozen[to]
 	return f || t || n.cut(from, to)
+}
+
+// mute says whether packets from one host never reach another. n.mu is held.
+func (n *Net) mute(from, to string) bool {
+	_, frozen := n.frozen[from]
+	return frozen || n.cut(from, to)
 }
 
 func (n *Net) cut(from, to string) bool {
@@ -298,6 +318,7 @@ type socket struct {
 	addr    *net.TCPAddr
 	queue   chan net.Conn
 	packets chan *memberlist.Packet // nil if only connections are welcome
+	held    []*memberlist.Packet    // for a frozen host; guarded by net.mu
 	once    sync.Once
 	done    chan struct{}
 }
@@ -376,7 +397,7 @@ func (n *Net) send(from *socket, addr string, b []byte) {
 	defer n.mu.Unlock()
 	n.stats.Packets++
 	to := n.sockets[addr]
-	if to == nil || n.sockets[from.addr.String()] != from || n.blocked(from.addr.IP.String(), to.addr.IP.String()) ||
+	if to == nil || n.sockets[from.addr.String()] != from || n.mute(from.addr.IP.String(), to.addr.IP.String()) ||
 		n.loss > 0 && n.rng.Float64() < n.loss || n.flying >= flyingMost {
 		n.stats.Dropped++
 		return
@@ -395,8 +416,16 @@ func (n *Net) send(from *socket, addr string, b []byte) {
 	})
 }
 
-// arrive hands a packet to its reader. n.mu is held.
+// arrive hands a packet to its reader, or keeps it for one who is frozen. n.mu is held.
 func (n *Net) arrive(to *socket, p *memberlist.Packet) {
+	if _, frozen := n.frozen[to.addr.IP.String()]; frozen {
+		if len(to.held) < packetQueue {
+			to.held = append(to.held, p)
+		} else {
+			n.stats.Dropped++
+		}
+		return
+	}
 	p.Timestamp = time.Now()
 	select {
 	case to.packets <- p:

@@ -272,6 +272,33 @@ func TestFreeze(t *testing.T) {
 	})
 }
 
+// Packets for a frozen host arrive when it thaws, in their order and as many as may wait; those it sends get lost.
+func TestFreezePackets(t *testing.T) {
+	n := clustertest.NewNet(1)
+	a, _ := n.Transport(n.Host() + ":0")
+	b, _ := n.Transport(n.Host() + ":7946")
+	n.Freeze("10.0.0.2")
+	for i := range 2000 {
+		a.WriteTo([]byte{byte(i)}, "10.0.0.2:7946")
+	}
+	b.WriteTo([]byte("lost"), "10.0.0.1:7946")
+	if got := len(b.PacketCh()) + len(a.PacketCh()); got != 0 {
+		t.Errorf("%d packets arrived from or at a frozen host, want none", got)
+	}
+	n.Thaw("10.0.0.2")
+	if got := len(b.PacketCh()); got != 1024 {
+		t.Fatalf("%d packets arrived once it thawed, want 1024", got)
+	}
+	for i := range 1024 {
+		if got := (<-b.PacketCh()).Buf[0]; got != byte(i) {
+			t.Fatalf("packet %d is number %d, want the order in which they were sent", i, got)
+		}
+	}
+	if got := n.Stats().Dropped; got != 2000-1024+1 {
+		t.Errorf("%d packets were dropped, want %d", got, 2000-1024+1)
+	}
+}
+
 // As many packets get lost as were asked for, and the same ones with the same seed.
 func TestLoss(t *testing.T) {
 	arrived := func(seed uint64) (got []byte) {
