@@ -49,8 +49,8 @@ type Config struct {
 	// often. For one that is slow but heard of, and for a partition on its way, a check waits half a second.
 	PeerWait time.Duration
 
-	// Fence is how long a node decides without hearing from more than half of the members. Default: 1500ms. It has to be
-	// less than what gossip takes to miss a node (1.8s with the default settings). Less makes a node that is cut off stop
+	// Fence is how long a node decides without hearing from more than half of the members. Default: 1250ms. It has to be
+	// less than what gossip takes to miss a node (1.45s with the default settings). Less makes a node that is cut off stop
 	// sooner, and one that stood still for a moment too.
 	Fence time.Duration
 

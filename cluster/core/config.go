@@ -31,7 +31,7 @@ type Config struct {
 	// Beat is how often each member is asked whether it hears this node. Default: 100ms.
 	Beat time.Duration
 
-	// Fence is how long a node decides without being heard by more than half of the membership. Default: 1500ms. It must be
+	// Fence is how long a node decides without being heard by more than half of the membership. Default: 1250ms. It must be
 	// less than what the membership takes to miss a node.
 	Fence time.Duration
 
@@ -57,7 +57,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Tick = cmp.Or(c.Tick, 20*time.Millisecond)
 	c.Beat = cmp.Or(c.Beat, 100*time.Millisecond)
-	c.Fence = cmp.Or(c.Fence, 1500*time.Millisecond)
+	c.Fence = cmp.Or(c.Fence, 1250*time.Millisecond)
 	c.Retry = cmp.Or(c.Retry, 50*time.Millisecond)
 	c.Found = cmp.Or(c.Found, 2*time.Second)
 	c.Pace = cmp.Or(c.Pace, 4<<20)

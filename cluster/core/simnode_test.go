@@ -97,7 +97,7 @@ func simStore() *bucket.Store {
 func (s *sim) lag() time.Duration { return 50*time.Millisecond + s.upTo(400*time.Millisecond) }
 
 // miss is how long a node takes to miss another one.
-func (s *sim) miss() time.Duration { return 2400*time.Millisecond + s.upTo(2*time.Second) }
+func (s *sim) miss() time.Duration { return 1400*time.Millisecond + s.upTo(1700*time.Millisecond) }
 
 // at does what happens at n: now, or when it goes on if it is paused.
 func (s *sim) at(n *simNode, do func()) {
