@@ -50,7 +50,7 @@ type Config struct {
 	PeerWait time.Duration
 
 	// Fence is how long a node decides without hearing from more than half of the members. Default: 1250ms. It has to be
-	// less than what gossip takes to miss a node (1.45s with the default settings). Less makes a node that is cut off stop
+	// less than what gossip takes to miss a node (1.35s with the default settings). Less makes a node that is cut off stop
 	// sooner, and one that stood still for a moment too.
 	Fence time.Duration
 

@@ -157,7 +157,7 @@ func TestAnswerDoesNotWait(t *testing.T) {
 						t.Errorf("%s: answer %d = %+v, %+v, want it degraded", tt.name, i, a.Answer, a.Checks[0].Decision)
 					}
 				}
-				time.Sleep(time.Second)
+				time.Sleep(goneWait + goneWait/4) // a loss is new no more
 			}
 		})
 	}

@@ -3,10 +3,12 @@ package cluster
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // Leave takes the node out of the cluster: it hands all that it holds to the others, who forget nothing, and then goes. It
-// blocks until that is done and gossip has spread it, or ctx ends; then the rest is taken from replicas, as after a crash.
+// blocks until that is done, the replicas that it keeps are elsewhere too, for which it waits 10 s at most, and gossip has
+// spread it, or ctx ends; then the rest is taken from replicas, as after a crash.
 // The node answers peers and callers until Run's context ends, which is up to the caller; Status says at once that it is not
 // ready. It returns ErrNotReady before Run has opened the ports.
 func (n *Node) Leave(ctx context.Context) error {
@@ -21,8 +23,25 @@ func (n *Node) Leave(ctx context.Context) error {
 	g.SetDraining(true) // so that the others claim what it holds, and do not take it for missing
 	if err := n.poll(ctx, n.alone); err != nil {
 		n.log.Warn("leaving before all is handed over", "err", err)
+	} else if err := n.unburden(ctx); err != nil {
+		n.log.Warn("leaving before the others have made all replicas anew", "replicas", n.kept())
 	}
 	return g.Leave(ctx)
+}
+
+// keepWait is how long a node that leaves waits for others to make anew the replicas that it keeps of what they hold. Until
+// then it would be missed if their holder crashed.
+const keepWait = 10 * time.Second
+
+// unburden waits until no replica that this node keeps is the only one: for keepWait and half of what is left of ctx at most.
+func (n *Node) unburden(ctx context.Context) error {
+	wait := keepWait
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return n.poll(ctx, func() bool { return n.kept() == 0 })
 }
 
 // alone says whether this node has nothing that anybody else could have.

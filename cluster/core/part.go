@@ -64,6 +64,27 @@ func (n *Core) Has() (count int) {
 	return count
 }
 
+// Kept returns of how many partitions this node has a replica that their holder may have nowhere else: 0 when nobody misses a
+// leaving node. It is 0 as well where the others are too few to keep a replica of each other's.
+func (n *Core) Kept() (count int) {
+	if n.table == nil {
+		return 0
+	}
+	others := len(n.table.Members())
+	if n.self != noIndex {
+		others--
+	}
+	if others < 2 {
+		return 0
+	}
+	for p := range n.parts {
+		if q := &n.parts[p]; q.state == away && q.copy > 0 && n.members[q.holder] != nil {
+			count++
+		}
+	}
+	return count
+}
+
 // Wants returns how many partitions this node should hold and does not.
 func (n *Core) Wants() (count int) {
 	for p := range n.parts {

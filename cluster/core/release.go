@@ -27,7 +27,7 @@ const releaseMost = 4096
 
 // releaseNext sends m the releases that wait.
 func (n *Core) releaseNext(now bucket.Instant, m *member) {
-	if len(m.rid) == 0 {
+	if len(m.rid) == 0 || now < m.resume {
 		return
 	}
 	slices.Sort(m.rid)
@@ -42,6 +42,13 @@ func (n *Core) releaseNext(now bucket.Instant, m *member) {
 	}
 	if len(msg.Parts) > 0 {
 		n.copyTo(now, m, msg)
+	}
+}
+
+// releaseAgain makes a message that may not have arrived be sent again: a node that leaves waits for it.
+func (m *member) releaseAgain(msg *Message) {
+	for i := range msg.Parts {
+		m.rid = append(m.rid, msg.Parts[i].Partition)
 	}
 }
 

@@ -94,6 +94,39 @@ func TestReplicaAfterHeirChange(t *testing.T) {
 	}
 }
 
+// A node that leaves keeps the replicas that others have nowhere else until they are made anew, also if the word of that gets
+// lost. With one other node there is nobody to make them.
+func TestLeaverKeeps(t *testing.T) {
+	l := newLab(t, "a", "b", "c")
+	leaver := l.cores["c"]
+	if leaver.Kept() == 0 {
+		t.Fatal("c has no replicas to begin with")
+	}
+	l.drop = func(_, _ ring.Member, m *Message) bool { return m.Kind == Replicate || m.Kind == Release }
+	l.see("a", "b", "-c")
+	l.settle()
+	if has, kept := leaver.Has(), leaver.Kept(); has != 0 || kept == 0 {
+		t.Errorf("c has %d partitions and keeps %d replicas while nobody can make them anew, want none and some", has, kept)
+	}
+	lost := 0
+	l.drop = func(_, _ ring.Member, m *Message) bool {
+		if m.Kind != Release || lost == 10 {
+			return false
+		}
+		lost++
+		return true
+	}
+	l.settle()
+	if kept := leaver.Kept(); kept != 0 || lost < 10 {
+		t.Errorf("c keeps %d replicas once all are made anew, after %d lost words of it, want none after 10", kept, lost)
+	}
+	l.see("-b", "-c", "a")
+	l.settle()
+	if kept := l.cores["b"].Kept(); kept != 0 {
+		t.Errorf("b keeps %d replicas of a, who has nobody else, want none to wait for", kept)
+	}
+}
+
 // An orphan without a replica is cold: what it had was lost.
 func TestCold(t *testing.T) {
 	l := newLab(t, "a", "b", "c")

@@ -98,7 +98,7 @@ func (s *sim) drain(n *simNode, then func()) {
 	}
 	s.note("%s leaves", n.id)
 	s.busy++
-	n.draining = true
+	n.draining, n.drains = true, s.now
 	n.sees[n.id] = Member{ID: n.id, Boot: n.boot, Draining: true}
 	s.spread(n)
 	s.drained(n, func() {
@@ -117,7 +117,7 @@ func (s *sim) drained(n *simNode, then func()) {
 	case !n.alive:
 		then()
 		return
-	case n.core.Has() > 0 || !others || s.now < n.paused:
+	case n.core.Has() > 0 || !others || s.now < n.paused || n.core.Kept() > 0 && s.now < n.drains+10*time.Second:
 		s.after(50*time.Millisecond, func() { s.drained(n, then) })
 		return
 	}

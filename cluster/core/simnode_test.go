@@ -21,6 +21,7 @@ type simNode struct {
 	refuses  bool // its address refuses connections, since it died
 	paused   time.Duration
 	draining bool
+	drains   time.Duration // since when
 	born     time.Duration
 	drift    float64
 	sees     map[ring.Member]Member
@@ -97,7 +98,7 @@ func simStore() *bucket.Store {
 func (s *sim) lag() time.Duration { return 50*time.Millisecond + s.upTo(400*time.Millisecond) }
 
 // miss is how long a node takes to miss another one.
-func (s *sim) miss() time.Duration { return 1400*time.Millisecond + s.upTo(1700*time.Millisecond) }
+func (s *sim) miss() time.Duration { return 1350*time.Millisecond + s.upTo(1800*time.Millisecond) }
 
 // at does what happens at n: now, or when it goes on if it is paused.
 func (s *sim) at(n *simNode, do func()) {

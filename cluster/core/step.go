@@ -143,6 +143,11 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 		n.delivered(now, m, o.Msg, known)
 	case Replicate:
 		n.copiedBy(m, o.Msg, known)
+	case Release:
+		if known == nil {
+			m.resume = now + bucket.Instant(n.Retry)
+			m.releaseAgain(o.Msg)
+		}
 	default: // there is nothing to note
 	}
 	if known != nil { // or else at the next Tick: a member that refuses is not asked again at once

@@ -293,9 +293,27 @@ func TestHeal(t *testing.T) {
 	}
 }
 
-// A node that stops for a second is dead for nobody, also not after a bad minute.
+// A death that follows others is noticed as soon: the dead are not asked to confirm it.
+func TestDeaths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		nodes := f.many(6)
+		for len(nodes) > 1 {
+			dead := nodes[len(nodes)-1]
+			nodes = without(nodes, dead)
+			f.net.Cut([]string{dead.host}, hosts(nodes))
+			f.kill(dead)
+			if took := f.agree(nodes, nodes...); took > 4*time.Second {
+				t.Errorf("a death that leaves %d is noticed after %v, want at most 4s", len(nodes), took)
+			}
+			time.Sleep(6 * time.Second)
+		}
+	})
+}
+
+// A node that is unheard for a second is dead for nobody, and nobody is for it, also not after a bad minute.
 func TestPause(t *testing.T) {
-	for _, count := range []int{5, 10} {
+	for _, count := range []int{3, 5, 10} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t)
@@ -304,7 +322,7 @@ func TestPause(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				f.net.SetLoss(0)
 				told := len(nodes[0].all())
-				for _, n := range nodes[1:5] {
+				for _, n := range nodes[1:3] {
 					f.net.Freeze(n.host)
 					time.Sleep(time.Second)
 					f.net.Thaw(n.host)

@@ -29,7 +29,7 @@ func TestNewRefuses(t *testing.T) {
 		{func(c *Config) { c.Label = strings.Repeat("x", 500) }, "take 521 bytes of metadata: want at most 512"},
 		{func(c *Config) { c.SecretKey = []byte("secret") }, "secret key of 6 bytes: want 16, 24 or 32"},
 		{func(c *Config) { c.Settle = time.Second }, "settle 1s: want 1ms to 500ms"},
-		{func(c *Config) { c.ProbeTimeout = time.Second }, "probe timeout 1s: want 1ms to 299.999999ms"},
+		{func(c *Config) { c.ProbeTimeout = time.Second }, "probe timeout 1s: want 1ms to 349.999999ms"},
 		{func(c *Config) { c.GossipInterval = -1 }, "gossip interval -1ns: want 1ms to 1h0m0s"},
 		{func(c *Config) { c.SuspicionMult = 1 }, "suspicion multiplier 1: want 2 to 100"},
 	} {

@@ -61,7 +61,7 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	cluster.add("join", "join", "gossip address `HOST:PORT` of a node to join; several with commas or repeated", &list{to: &s.join, parse: remote, kind: "addresses"})
 	cluster.add("label", "label", "`LABEL` of the cluster; nodes with another are not let in", of(&s.label, "label", "noria", text))
 	cluster.toggle("serve-alone", "serve_alone", "serve although none of those to join answers", &s.alone)
-	cluster.add("fence", "fence", "`TIME` a node decides without being heard by more than half of the members; more than 1.4s risks two holders in a cut", of(&s.fence, "duration", "1.25s", duration(100*time.Millisecond, time.Minute)))
+	cluster.add("fence", "fence", "`TIME` a node decides without being heard by more than half of the members; more than 1.35s risks two holders in a cut", of(&s.fence, "duration", "1.25s", duration(100*time.Millisecond, time.Minute)))
 	cluster.add("move-rate", "move_rate", "most `BYTES` a second that are sent to nodes that join; a node that leaves does not wait", of(&s.moveRate, "number", "4194304", whole(1<<20, math.MaxInt)))
 	cluster.add("forget-after", "forget_after", "`TIME` a member that died without a word counts when a side of a cut asks whether it is the larger", of(&s.forget, "duration", "10m", duration(time.Second, 24*time.Hour)))
 
