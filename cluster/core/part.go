@@ -34,6 +34,7 @@ type part struct {
 	// Of the replica that this node keeps, and of that which it has made.
 	copy    Term        // term of the replica here, 0 without one
 	copySeq uint64      // of its sender's last message
+	freed   Term        // of a holder who needs no replica here of what it was sent, 0 if that is not known
 	heir    ring.Member // who has the whole replica of what this node holds, "" if nobody
 	fill    ring.Member // in whose fill queue it waits
 
@@ -139,10 +140,14 @@ func (n *Core) freeze(p int, to state) {
 func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
 	q := &n.parts[p]
 	n.freeze(p, away)
-	_ = n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
-	_ = n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
-	if term > q.copy {
-		q.copy, q.copySeq = term, 0
+	if q.freed < term {
+		_ = n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
+		_ = n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
+		if term > q.copy {
+			q.copy, q.copySeq = term, 0
+		}
+	} else if q.copy > 0 && q.copy <= term {
+		n.forget(p)
 	}
 	n.Store.Drop(p)
 	q.holder, q.to, q.toRound, q.sending, q.heir = holder, "", 0, 0, ""

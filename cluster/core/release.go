@@ -22,6 +22,16 @@ func (n *Core) release(p int) {
 	}
 }
 
+// releaseAll tells m, who is new, that it need not keep a replica of what others have one of: while this node did not see m it
+// could not.
+func (n *Core) releaseAll(m *member) {
+	for p := range n.parts {
+		if q := &n.parts[p]; q.state == holding && q.heir != "" && q.heir != m.id {
+			m.rid = append(m.rid, ring.Partition(p))
+		}
+	}
+}
+
 // releaseMost is how many releases go out in one message; the others wait for the next Tick.
 const releaseMost = 4096
 
@@ -53,7 +63,7 @@ func (m *member) releaseAgain(msg *Message) {
 }
 
 // released drops replicas that the sender, who holds them, has elsewhere: those of older terms, and of its own if nothing
-// has come since.
+// has come since. Of what is on its way to the sender, as far as this node knows, it makes none once that has arrived.
 func (n *Core) released(msg *Message) {
 	for i := range msg.Parts {
 		pl := &msg.Parts[i]
@@ -61,6 +71,10 @@ func (n *Core) released(msg *Message) {
 		q := &n.parts[p]
 		if q.state == away && q.copy > 0 && (q.copy < pl.Term || q.copy == pl.Term && q.copySeq < msg.Round) {
 			n.forget(p)
+			q.freed, q.copySeq = pl.Term, msg.Round
+		}
+		if q.state == sending {
+			q.freed = max(q.freed, pl.Term)
 		}
 	}
 }

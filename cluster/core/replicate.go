@@ -138,6 +138,9 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 			over = append(over, Place{Partition: pl.Partition, Term: q.term, Holder: q.holder})
 			continue
 		}
+		if q.copy == 0 && pl.Term == q.freed && msg.Round < q.copySeq {
+			continue // it was sent before the holder had its replica elsewhere
+		}
 		n.hear(p, pl.Term)
 		if q.state == away {
 			q.holder = from.id

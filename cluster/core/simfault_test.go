@@ -124,6 +124,9 @@ func (s *sim) drained(n *simNode, then func()) {
 	s.after(time.Second, func() { // in which it tells those who still ask it who holds what it held
 		if n.alive {
 			s.note("%s has left", n.id)
+			if kept := n.core.Kept(); kept > 0 && s.kind == moves {
+				s.fail("%s has left, and keeps %d replicas that their holders may have nowhere else, after %v", n.id, kept, s.now-n.drains)
+			}
 			s.end(n, true)
 			for _, o := range s.alive {
 				s.unlearn(o, n, s.lag(), true)
@@ -224,8 +227,10 @@ func (s *sim) restart() {
 	s.busy++
 	s.after(s.upTo(2*time.Second), func() {
 		s.busy--
-		s.note("%s comes back", n.id)
-		s.start(n.id)
+		if s.nodes[n.id] == n { // else it was leaving, to come back as another run
+			s.note("%s comes back", n.id)
+			s.start(n.id)
+		}
 	})
 }
 
