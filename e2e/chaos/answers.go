@@ -98,22 +98,26 @@ func (j *judge) deadline() Promise {
 }
 
 // unnoticed returns the line about joins, leaves and rolling restarts: nobody may notice them. Where another fault was not
-// over, that may be the cause.
+// over, that may be the cause, and so it may where the host of this virtual machine withheld its processors.
 func (j *judge) unnoticed(faults []FaultReport) (p Promise, ok bool) {
 	p = Promise{Number: 2, Name: "nobody notices", Bound: "0 failed, 0 degraded", Kept: true}
-	failed, degraded := 0, 0
+	failed, degraded, withheld := 0, 0, 0
 	for i, f := range j.Faults {
 		if !isGraceful(f.Kind) || j.overlapped(i) {
 			continue
 		}
 		ok = true
 		failed += faults[i].Failed
-		degraded += faults[i].Degraded
-		if p.Window == "" && faults[i].Failed+faults[i].Degraded > 0 {
+		withheld += faults[i].withheld
+		degraded += faults[i].Degraded - faults[i].withheld
+		if p.Window == "" && faults[i].Failed+faults[i].Degraded-faults[i].withheld > 0 {
 			p.Window = fmt.Sprintf("after %s %s at %s", f.Kind, f.Node, brief(f.Began))
 		}
 	}
 	p.Seen = fmt.Sprintf("%d failed, %d degraded", failed, degraded)
+	if withheld > 0 {
+		p.Seen += fmt.Sprintf(", and %d without processors", withheld)
+	}
 	p.Kept = failed+degraded == 0
 	return p, ok
 }

@@ -21,6 +21,7 @@ type FaultReport struct {
 	Keys     int      `json:"keys_hit"`         // whose holder it was; -1 where that is not known
 	Note     string   `json:"note,omitempty"`
 
+	withheld      int           // of those degraded: while processors were withheld
 	degradedUntil time.Duration // after the process was gone
 }
 
@@ -100,6 +101,9 @@ func (h *History) feel(r *FaultReport, f Fault, next time.Duration) {
 			r.Failed++
 		case one.Outcome != Failed && one.Source == SourceDegraded:
 			r.Degraded++
+			if h.withheld(one) {
+				r.withheld++
+			}
 			if r.First == nil {
 				r.First = seconds(one.Returned - f.Began)
 			}

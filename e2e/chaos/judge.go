@@ -63,6 +63,9 @@ func Judge(h *History) Verdict {
 	for i := range v.Promises {
 		v.Kept = v.Kept && v.Promises[i].Kept
 	}
+	if h.Stolen > 0.02 {
+		v.Notes = append(v.Notes, fmt.Sprintf("the host of this virtual machine gave %.0f%% of its processors' time to others, and at %s a quarter or more", 100*h.Stolen, plural(len(h.Withheld), "time")))
+	}
 	if h.Late > 100*time.Millisecond {
 		v.Notes = append(v.Notes, fmt.Sprintf("this machine's clocks were up to %v late: it has too much to do, and what takes long here may be its fault", h.Late.Round(time.Millisecond)))
 	}

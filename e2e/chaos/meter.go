@@ -13,6 +13,9 @@ type meter struct {
 
 	mu    sync.Mutex
 	rests []rest // guarded by mu
+
+	stolen   processors // while it measured; guarded by mu
+	withheld []Span     // guarded by mu
 }
 
 // A rest is a time in which nothing ran.

@@ -79,8 +79,13 @@ type History struct {
 	Skipped int64         // requests that were not started in time, because too many were under way
 	Fallen  []string      // nodes that ended by themselves
 	Late    time.Duration // the most by which this machine's clocks were late
+	Stolen  float64       // which part of its processors' time the host of this virtual machine gave to others
 	Errors  map[string]int64
 	Notes   []string
+
+	// Withheld is when that was a quarter or more. What is degraded then does not count where nothing may be: no node can
+	// answer without processors.
+	Withheld []Span
 }
 
 // limitOf returns the limit of key.

@@ -158,6 +158,7 @@ func (r *runner) run(ctx context.Context, watch func(Progress)) *History {
 	r.load.base, r.meter.base = base, base
 	var beside sync.WaitGroup
 	beside.Go(func() { r.meter.run(own) })
+	beside.Go(func() { r.meter.watchProcessors(own) })
 	beside.Go(func() { r.watch(own, watch) })
 	beside.Go(func() { r.tend(own) })
 	ended, asked := make(chan struct{}), make(chan struct{})
@@ -187,6 +188,7 @@ func (r *runner) history(records []Record, took time.Duration, stopped bool) *Hi
 		Plan: r.plan, Took: took, Stopped: stopped, Nodes: r.seats.nodes(), Records: records, Faults: r.faults,
 		Limits: r.load.limits, Skipped: r.load.skipped.Load(), Errors: r.load.errors, Notes: r.notes, Late: r.meter.late(0, took),
 	}
+	h.Withheld, h.Stolen = r.meter.stole()
 	for i := range h.Faults {
 		f := &h.Faults[i]
 		f.Late = r.meter.late(f.Began-time.Second, max(f.Down, f.Calm)+time.Second)
