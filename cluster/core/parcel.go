@@ -113,12 +113,15 @@ func (k *packer) add(parcels ...Parcel) {
 	}
 }
 
+// parcelCost is as how many bytes a parcel counts at least: to pack and to take in an empty one is work too.
+const parcelCost = 512
+
 // flush sends what is there.
 func (k *packer) flush() {
 	if len(k.parts) > 0 {
 		k.send(k.parts)
 		if k.pace != nil {
-			k.pace.left -= k.size
+			k.pace.left -= max(k.size, len(k.parts)*parcelCost)
 		}
 	}
 	k.parts, k.size = nil, 0
