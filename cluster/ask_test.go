@@ -107,9 +107,14 @@ func claimAll(t testing.TB, n *Node) {
 		n.step(func(c *core.Core, now bucket.Instant) { c.Tell(now, id, msg) })
 	}
 	self, _ := table.Index(n.name)
-	for tries := 0; n.has() > table.Count(self); tries++ {
+	held := func() int {
+		n.holding.mu.Lock()
+		defer n.holding.mu.Unlock()
+		return n.core.Has()
+	}
+	for tries := 0; held() > table.Count(self); tries++ {
 		if tries == 1e7 {
-			t.Fatalf("%d partitions are here still, want %d: is MoveRate too low for a node that nobody lets tick?", n.has(), table.Count(self))
+			t.Fatalf("%d partitions are here still, want %d: is MoveRate too low for a node that nobody lets tick?", held(), table.Count(self))
 		}
 		runtime.Gosched()
 	}

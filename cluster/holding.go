@@ -206,16 +206,16 @@ func (n *Node) wants() (count int) {
 	return n.core.Wants()
 }
 
+// drained says whether this node, which leaves, has nothing any more and takes in nothing.
+func (n *Node) drained() bool {
+	n.holding.mu.Lock()
+	defer n.holding.mu.Unlock()
+	return n.core.Drained()
+}
+
 // kept returns of how many partitions this node has a replica that others may not have yet.
 func (n *Node) kept() (count int) {
 	n.holding.mu.Lock()
 	defer n.holding.mu.Unlock()
 	return n.core.Kept()
-}
-
-// has returns how many partitions this node has buckets of that others do not have yet.
-func (n *Node) has() (count int) {
-	n.holding.mu.Lock()
-	defer n.holding.mu.Unlock()
-	return n.core.Has()
 }

@@ -47,7 +47,7 @@ func (n *Node) unburden(ctx context.Context) error {
 // alone says whether this node has nothing that anybody else could have.
 func (n *Node) alone() bool {
 	v := n.view.Load()
-	if v == nil || n.has() == 0 {
+	if v == nil || n.drained() {
 		return true
 	}
 	return !slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.Draining })

@@ -55,7 +55,10 @@ const (
 // Held returns how many partitions this node decides on.
 func (n *Core) Held() int { return n.held }
 
-// Has returns how many partitions this node has buckets of: 0 when a leaving node may go.
+// Drained says whether this node leaves, has no buckets any more and takes in none: it may go.
+func (n *Core) Drained() bool { return n.self == noIndex && n.Has() == 0 }
+
+// Has returns how many partitions this node has buckets of.
 func (n *Core) Has() (count int) {
 	for p := range n.parts {
 		if n.parts[p].state != away {

@@ -117,13 +117,16 @@ func (s *sim) drained(n *simNode, then func()) {
 	case !n.alive:
 		then()
 		return
-	case n.core.Has() > 0 || !others || s.now < n.paused || n.core.Kept() > 0 && s.now < n.drains+10*time.Second:
+	case !n.core.Drained() || !others || s.now < n.paused || n.core.Kept() > 0 && s.now < n.drains+10*time.Second:
 		s.after(50*time.Millisecond, func() { s.drained(n, then) })
 		return
 	}
 	s.after(time.Second, func() { // in which it tells those who still ask it who holds what it held
 		if n.alive {
 			s.note("%s has left", n.id)
+			if len(s.cuts) > 0 {
+				s.dead++ // for those who cannot hear of it
+			}
 			if kept := n.core.Kept(); kept > 0 && s.kind == moves {
 				s.fail("%s has left, and keeps %d replicas that their holders may have nowhere else, after %v", n.id, kept, s.now-n.drains)
 			}
