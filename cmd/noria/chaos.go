@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,7 @@ func (c *chaosRun) addFlags(s section) {
 	s.add("nodes", "nodes", "`NUMBER` of nodes at first (default 3 or the plan's)", of(&c.sizes.nodes, "number", "", whole(1, chaos.MaxNodes)))
 	s.add("clients", "clients", "`NUMBER` of clients that ask (default 4 or the plan's)", of(&c.sizes.clients, "number", "", whole(1, chaos.MaxClients)))
 	s.add("keys", "keys", "`NUMBER` of different keys (default 2000 or the plan's)", of(&c.sizes.keys, "number", "", whole(1, chaos.MaxKeys)))
-	s.add("rate", "rate", "`REQUESTS` to start a second (default 1000 or the plan's)", of(&c.sizes.rate, "number", "", whole(1, chaos.MaxRate)))
+	s.add("rate", "rate", "`REQUESTS` to start a second (default 1000 or the plan's; with --random 250 for each processor if that is less)", of(&c.sizes.rate, "number", "", whole(1, chaos.MaxRate)))
 	s.add("binary", "binary", "`PATH` of the noria binary to run (default: this one)", of(&c.binary, "path", "", text))
 	s.toggle("netns", "netns", "give every node a network namespace of its own, so that nodes can be cut off; Linux, as root", &c.netns)
 	s.toggle("print-plan", "print_plan", "print the plan as YAML and do nothing else", &c.printPlan)
@@ -107,6 +108,9 @@ func (c *chaosRun) plan(cmd *cobra.Command) (chaos.Plan, error) {
 		if plan, err = chaos.Parse(b, c.netns); err != nil {
 			return plan, usagef("plan %s:\n%w", c.file, err)
 		}
+	}
+	if c.random && c.file == "" {
+		plan.Rate = min(plan.Rate, 250*runtime.NumCPU()) // or the load alone starves the nodes that it is to find fault with
 	}
 	c.resize(&plan)
 	if c.random {

@@ -12,17 +12,20 @@ const (
 	leastGap   = 4 * time.Second
 	mostGap    = 9 * time.Second
 	lastCalm   = 6 * time.Second
+
+	// randomNodes is up to how many nodes join, where a plan does not begin with more: what a machine for one person runs.
+	randomNodes = 5
 )
 
 // Random returns p with steps that its seed makes up: the same plan and seed give the same steps. cuts says whether some of
 // them cut the network.
 func Random(p Plan, cuts bool) Plan {
 	r := rand.New(rand.NewPCG(p.Seed, 0x6368616f73)) //nolint:gosec // a plan is no secret
-	up := p.Nodes
+	up, most := p.Nodes, max(randomNodes, p.Nodes)
 	p.Steps = nil
 	calm := min(lastCalm, p.Duration/3)
 	for at := min(firstFault, p.Duration/3); at <= p.Duration-calm && len(p.Steps) < MaxSteps-1; {
-		s := randomStep(r, &up, cuts)
+		s := randomStep(r, &up, most, cuts)
 		s.At = at
 		if room := p.Duration - calm - at; s.For > room {
 			s.For = room
@@ -43,14 +46,14 @@ func Random(p Plan, cuts bool) Plan {
 	return p.withDefaults()
 }
 
-// randomStep returns a step that can be done while that many nodes are up. It never takes the fleet below three nodes, or
+// randomStep returns a step that can be done while that many nodes are up, most at most. It never takes the fleet below three nodes, or
 // what it began with.
-func randomStep(r *rand.Rand, up *int, cuts bool) Step {
+func randomStep(r *rand.Rand, up *int, most int, cuts bool) Step {
 	deeds := []string{Pause}
 	if *up > 1 {
 		deeds = append(deeds, Restart, Restart, Rolling)
 	}
-	if *up < MaxNodes/2 {
+	if *up < most {
 		deeds = append(deeds, Join, Join)
 	}
 	if *up > 3 {

@@ -57,10 +57,10 @@ func TestReadProcessors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stat")
 	for text, want := range map[string]processors{
 		"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1\ncpu1 1\nintr 1\n": {count: 2, stolen: 8, all: 36},
-		"cpu  1 2 3 4 5 6 7\n":                {}, // an old kernel
-		"cpu0 1 2 3 4 5 6 7 8\n":              {},
-		"cpu  1 2 3 4 5 6 7 x\n":              {},
-		"":                                    {},
+		"cpu  1 2 3 4 5 6 7\n":                                {}, // an old kernel
+		"cpu0 1 2 3 4 5 6 7 8\n":                              {},
+		"cpu  1 2 3 4 5 6 7 x\n":                              {},
+		"":                                                    {},
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
