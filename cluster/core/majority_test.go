@@ -172,7 +172,7 @@ func TestTakenForDead(t *testing.T) {
 	l.sees["a"], l.sees["b"] = []Member{{ID: "a", Boot: 1}, {ID: "b", Boot: 1}}, []Member{{ID: "a", Boot: 1}, {ID: "b", Boot: 1}}
 	l.view("a")
 	l.view("b")
-	l.pass(1200 * time.Millisecond)
+	l.pass(l.cores["c"].Fence - 300*time.Millisecond)
 	if got := l.cores["c"].Held(); got != held || !l.cores["c"].Decides(l.now) {
 		t.Errorf("who lives holds %d, want %d", got, held)
 	}
