@@ -20,7 +20,8 @@ func (b *Bucket) Receipt(p *Plan, cost int64) Receipt {
 // gave.
 //
 // since is the units, or more, that b's debt was lowered by since r other than by refill, as by other Refunds; of a limit
-// without refill other Refunds do not count. After Merge receipts are good as before.
+// without refill other Refunds do not count. After Merge receipts are good as before, for a now that is not older than what the
+// bucket had seen until then: else a tick's worth too much may come back.
 func (b *Bucket) Refund(now Instant, p *Plan, r Receipt, since int64) (units int64) {
 	if p.opens != nil {
 		if name, debt := b.inWindow(p.window(now)); name == r.at {

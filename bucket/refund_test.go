@@ -59,6 +59,8 @@ type dealing struct {
 	undone map[int]bool // admissions given back
 	extra  map[int]bool // admissions that are charges
 	copies []Bucket
+	latest int64 // reading of the clock
+	merged int64 // the latest when copies were merged: a Refund reads no older one then
 }
 
 // judgeRefunds goes through a deal and returns an error if more remains admitted than may be, or if the bucket owes less
@@ -72,6 +74,9 @@ func judgeRefunds(s deal, refund refunder, loose bool) error {
 	d.trial = trial{p: p, ideal: newIdeal(s.Limit), now: s.Start}
 	for i, st := range s.Steps {
 		d.move(st.Step)
+		if d.latest = max(d.latest, d.now); st.Do == "refund" {
+			d.now = max(d.now, d.merged)
+		}
 		if !d.step(st) {
 			break
 		}
@@ -147,6 +152,7 @@ func (d *dealing) step(st dealStep) bool {
 	case "merge":
 		if len(d.copies) > 0 {
 			d.b.Merge(d.p, d.copies[st.Pick%len(d.copies)])
+			d.merged = d.latest
 		}
 	}
 	d.copies = append(d.copies, d.b)
