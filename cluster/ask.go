@@ -170,6 +170,9 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 	for a.Hop = 0; ; a.Hop++ {
 		switch {
 		case m == nil:
+			if v := n.view.Load(); v != nil && n.now().Sub(v.since) < goneWait {
+				n.awaitHeir(end) // this node has heard sooner than the heir that the holder's process has ended
+			}
 			return unknown
 		case m.peer == nil:
 			return errSelf

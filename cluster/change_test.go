@@ -112,6 +112,26 @@ func TestNobodyNoticesADeath(t *testing.T) {
 	})
 }
 
+// The same holds for who asks a node that has heard of the death sooner than the heir.
+func TestNobodyNoticesADeathThatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
+		time.Sleep(2 * time.Second)
+		n := c.Node("n01")
+		r := bucket.Request{Key: c.KeyAt("n03", "held"), Limit: limit(t, "quota 10"), Cost: 1}
+		other := r
+		other.Key = c.KeyAt("n03", "other")
+		c.Kill("n03")
+		go n.Check(context.Background(), other) // finds out
+		for len(n.Status().Members) == 5 {
+			time.Sleep(time.Millisecond)
+		}
+		if d, err := n.Check(context.Background(), r); err != nil || !d.Allowed || d.Degraded {
+			t.Errorf("Check = %+v, %v, want the answer of a holder", d, err)
+		}
+	})
+}
+
 // While a cluster is cut in two the larger side goes on and the smaller one denies by the rule; after the heal each key has
 // one holder, and both sides together have admitted no more than the quota and what the cut took some time to be seen.
 func TestCutAndHeal(t *testing.T) {

@@ -13,10 +13,11 @@ import (
 // A view is what a node goes by at one time: who is a member, and who should hold what. It is never changed; a change of
 // the membership makes a new one.
 type view struct {
-	table   *ring.Table // targets: the members that do not leave, or all if all do
-	heirs   *ring.Table // targets if this node were gone; nil if there were none
-	members []*member   // all that are alive, in order of their ids
-	self    int         // index of this node in members
+	table   *ring.Table    // targets: the members that do not leave, or all if all do
+	heirs   *ring.Table    // targets if this node were gone; nil if there were none
+	members []*member      // all that are alive, in order of their ids
+	self    int            // index of this node in members
+	since   bucket.Instant // when this node made it
 }
 
 // A member is a node that this one can ask. It lives as long as the node is a member with the same boot and addresses.

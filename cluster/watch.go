@@ -146,7 +146,7 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
 	}
-	v := &view{table: table, self: -1}
+	v := &view{table: table, self: -1, since: n.now()}
 	if v.heirs, err = n.rings.heirs(table, n.name, hurry); err != nil {
 		return nil, err
 	}
