@@ -58,19 +58,18 @@ func TestLossIsForeseen(t *testing.T) {
 	}
 }
 
-// Of those whose processes have ended a node remembers the last run, and only while gossip takes them for members.
+// Of a node whose name another one took for a moment nothing has ended when that one has.
 func TestEndedRuns(t *testing.T) {
-	e := endedRuns{}
-	for _, run := range []core.Run{{ID: "a", Boot: 5}, {ID: "a", Boot: 3}, {ID: "b", Boot: 1}} {
-		e.add(run)
+	ended := endedRuns{}
+	ended.add(core.Run{ID: "b", Boot: 2, For: time.Second})
+	newer, older := gossip.Member{ID: "b", Boot: 2}, gossip.Member{ID: "b", Boot: 1}
+	if !ended.has(newer) || ended.has(older) || ended.has(gossip.Member{ID: "c", Boot: 2}) {
+		t.Errorf("ended are %v, want b's run 2 alone", ended)
 	}
-	for boot, want := range map[uint64]bool{3: true, 5: true, 6: false} {
-		if got := e.has(gossip.Member{ID: "a", Boot: boot}); got != want {
-			t.Errorf("run %d of a has ended: %v, want %v", boot, got, want)
-		}
+	if ended.forget([]gossip.Member{newer}); len(ended) != 1 {
+		t.Error("what gossip takes for a member is forgotten")
 	}
-	e.forget([]gossip.Member{{ID: "a", Boot: 6}, {ID: "c"}})
-	if _, ok := e["b"]; ok || len(e) != 1 {
-		t.Errorf("after gossip dropped b: %v, want a alone", e)
+	if ended.forget([]gossip.Member{older}); len(ended) != 0 {
+		t.Error("what gossip has missed is remembered")
 	}
 }

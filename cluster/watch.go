@@ -49,21 +49,23 @@ func (n *Node) watch(ctx context.Context, g *gossip.Gossip) error {
 }
 
 // endedRuns are the last runs of members whose processes have ended, and which gossip still takes for members.
-type endedRuns map[ring.Member]uint64
+//
+// That a run has ended says nothing of an older one: that of a node whose name another one took for a moment lives.
+type endedRuns map[core.Run]struct{}
 
-// add notes that run has ended, and so all before it.
-func (e endedRuns) add(run core.Run) { e[run.ID] = max(e[run.ID], run.Boot) }
+// add notes that run has ended.
+func (e endedRuns) add(run core.Run) { e[core.Run{ID: run.ID, Boot: run.Boot}] = struct{}{} }
 
 // has says whether the process of m has ended.
 func (e endedRuns) has(m gossip.Member) bool {
-	boot, ok := e[m.ID]
-	return ok && boot >= m.Boot
+	_, ok := e[core.Run{ID: m.ID, Boot: m.Boot}]
+	return ok
 }
 
 // forget forgets all who are not among members any more: gossip knows it too.
 func (e endedRuns) forget(members []gossip.Member) {
-	maps.DeleteFunc(e, func(id ring.Member, _ uint64) bool {
-		return !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == id })
+	maps.DeleteFunc(e, func(r core.Run, _ struct{}) bool {
+		return !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == r.ID && m.Boot == r.Boot })
 	})
 }
 
@@ -73,8 +75,8 @@ func (n *Node) bury(ended endedRuns) {
 		return
 	}
 	n.step(func(c *core.Core, now bucket.Instant) {
-		for id, boot := range ended {
-			c.Gone(now, core.Run{ID: id, Boot: boot})
+		for run := range ended {
+			c.Gone(now, run)
 		}
 	})
 }
