@@ -65,10 +65,11 @@ func (m *meter) watchProcessors(ctx context.Context) {
 		case <-tick.C:
 		}
 		var is processors
-		is, err = readProcessors(procStat)
-		to := time.Since(m.base)
-		m.processed(was, is, from, to)
-		was, from = is, to
+		if is, err = readProcessors(procStat); err == nil { // else it is not what they have done
+			to := time.Since(m.base)
+			m.processed(was, is, from, to)
+			was, from = is, to
+		}
 	}
 }
 
