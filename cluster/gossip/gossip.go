@@ -26,10 +26,11 @@ var (
 )
 
 // The two steps of leaving may take so many gossip intervals: to say that the node drains, so that others can tell the
-// next from a death, and to say that it left. A cluster of 30 needs three for the first, one of 1,000 eleven for the second.
+// next from a death, and to say that it left. A cluster of 30 needs four for each, one of 1,000 seven; the rest is for
+// machines that are short of processors.
 const (
-	drainIntervals = 5
-	leaveIntervals = 20
+	drainIntervals = 10
+	leaveIntervals = 40
 )
 
 // A Gossip is this node's part in the gossip. All methods are safe for concurrent use.
