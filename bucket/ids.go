@@ -14,7 +14,8 @@ type Remembered struct {
 	Age      time.Duration // since then
 }
 
-// ExportIDs returns the request ids of partition part that are remembered, in the order in which they came. The partition may be frozen.
+// ExportIDs returns the request ids of partition part that are remembered, in the order in which they came. The
+// partition may be frozen.
 func (s *Store) ExportIDs(now Instant, part int) []Remembered {
 	m := &s.ids
 	m.mu.Lock()

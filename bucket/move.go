@@ -68,8 +68,8 @@ func (s *Store) Drop(part int) int {
 	return len(records)
 }
 
-// Export returns the buckets of partition part that are not full, or would begin empty without one (see SetCold). Checks on other partitions go on meanwhile, but for
-// its neighbours; those on this one wait.
+// Export returns the buckets of partition part that are not full, or would begin empty without one (see SetCold).
+// Checks on other partitions go on meanwhile, but for its neighbours; those on this one wait.
 func (s *Store) Export(now Instant, part int) []State {
 	if !s.has(part) {
 		return nil

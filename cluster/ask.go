@@ -105,8 +105,8 @@ func (n *Node) free(a *Ask) {
 }
 
 // ask sends a, which is about p, to its holder, and follows where it is told to, until it has an answer that is not
-// NotHolder, or has run out of patience. It returns errSelf if this node turns out to be the holder, ctx's error if that ends first, and
-// otherwise an error of the Transport. After ctx's error a still belongs to the transport.
+// NotHolder, or has run out of patience. It returns errSelf if this node turns out to be the holder, ctx's error if
+// that ends first, and otherwise an error of the Transport. After ctx's error a still belongs to the transport.
 func (n *Node) ask(ctx context.Context, a *Ask, p ring.Partition, end *patience) error {
 	for {
 		v := n.view.Load()

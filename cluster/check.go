@@ -10,9 +10,9 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// Check decides on req: here if this node holds its key, otherwise at the holder. It waits Config.PeerWait for one that is
-// silent, half a second for one that is slow or about to change, and then answers by req.OnLost. Errors wrap ErrNotReady, those of bucket.Request.Check, or ctx's; a refusal is a
-// Decision.
+// Check decides on req: here if this node holds its key, otherwise at the holder. It waits Config.PeerWait for one that
+// is silent, half a second for one that is slow or about to change, and then answers by req.OnLost. Errors wrap
+// ErrNotReady, those of bucket.Request.Check, or ctx's; a refusal is a Decision.
 func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, error) {
 	v := n.view.Load()
 	if v == nil {

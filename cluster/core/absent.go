@@ -8,10 +8,11 @@ import (
 )
 
 // Gone notes that a run of a member has left, or that its process has ended, for certain: its address refuses connections.
-// It does not count for the majority any more.
+// It does not count for the majority any more, and no older run of it does; so it is not noted while one of these is a
+// member still: the one that is gone may have taken a name that was not free.
 func (n *Core) Gone(now bucket.Instant, r Run) {
-	m := n.members[r.ID]
-	if was, ok := n.gone[r.ID]; r.ID == n.Self || m != nil && m.boot == r.Boot || ok && was.boot >= r.Boot || len(n.gone) >= missedMost {
+	m, was := n.members[r.ID], n.gone[r.ID]
+	if r.ID == n.Self || m != nil && m.boot <= r.Boot || was.boot >= r.Boot || len(n.gone) >= missedMost {
 		return
 	}
 	n.gone[r.ID] = absence{r.Boot, now - bucket.Instant(r.For)}
@@ -41,7 +42,8 @@ func (n *Core) miss(now bucket.Instant, r Run) {
 	}
 }
 
-// missedMost bounds, to what a message has room for with the longest names, whom a node counts for the majority although they are dead, and whom it knows to be gone.
+// missedMost bounds, to what a message has room for with the longest names, whom a node counts for the majority although
+// they are dead, and whom it knows to be gone.
 const missedMost = 800
 
 // heardOf notes what others know of the absent.

@@ -124,7 +124,8 @@ func (n *Core) handed(now bucket.Instant, from *member, msg *Message, r *Reply) 
 }
 
 // take takes a parcel in. It does not accept one that answers an older claim than the last, or none: such a one may be a
-// late copy of what has moved on since.
+// late copy of what has moved on since. So may one whose term this node has had already: it was sent again, for a later
+// claim, because its sender does not know that it arrived.
 func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (accepted, whole bool) {
 	p := int(pl.Partition)
 	q := &n.parts[p]
@@ -157,7 +158,8 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if !pl.Stale { // else what its holder has may come yet, in answer to the same claim
 		q.accepted = pl.Round
 	}
-	if pl.Stale || !n.Decides(now) {
+	repeated := pl.Term <= q.mine && n.plant != plantRepeat
+	if pl.Stale || repeated || !n.Decides(now) {
 		n.takeStale(from, p, pl.Term)
 		n.claim.next = now
 		return true, true

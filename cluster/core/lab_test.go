@@ -20,6 +20,7 @@ type lab struct {
 	cores  map[ring.Member]*Core
 	sees   map[ring.Member][]Member
 	drop   func(from, to ring.Member, m *Message) bool // of messages; nil drops none
+	lose   func(from, to ring.Member, m *Message) bool // of messages whose answers get lost; nil loses none
 	sent   []string                                    // what was sent, but for beats
 	most   int                                         // bytes of the largest message or reply
 }
@@ -125,6 +126,10 @@ func (l *lab) carry(from ring.Member, o Out) {
 	}
 	r := to.Tell(l.now, from, msg).Append(nil)
 	l.most = max(l.most, len(b), len(r))
+	if l.lose != nil && l.lose(from, o.To, o.Msg) {
+		l.cores[from].Done(l.now, o, nil)
+		return
+	}
 	reply, err := ReadReply(r)
 	if err != nil {
 		l.t.Fatal(err)

@@ -102,6 +102,29 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// Who took the name of a living member for a moment, and is gone, says nothing of that one: once it is missed it counts.
+func TestGoneWithATakenName(t *testing.T) {
+	for _, seen := range []bool{true, false} { // does the living one stay a member all the time?
+		l := newLab(t, "a", "b", "c")
+		if !seen {
+			l.see("a", "c")
+		}
+		l.cores["a"].Gone(l.now, Run{ID: "b", Boot: 2})
+		l.see("a", "b", "c")
+		l.settle()
+		if got := l.cores["a"].Size(); got != 3 {
+			t.Errorf("Size = %d, want 3", got)
+		}
+		l.see("a", "c")
+		l.settle()
+		for _, id := range []ring.Member{"a", "c"} {
+			if got := l.cores[id].Size(); got != 3 {
+				t.Errorf("Size of %s = %d, want 3: b is missed and not gone", id, got)
+			}
+		}
+	}
+}
+
 // What one node knows of the absent, others hear with the next beat: also those who have just joined.
 func TestAbsentSpread(t *testing.T) {
 	l := newLab(t, "a", "b", "c", "d", "e")

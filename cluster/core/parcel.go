@@ -127,7 +127,8 @@ func (k *packer) flush() {
 	k.parts, k.size = nil, 0
 }
 
-// drain takes what waits for m off its queue and lets pack put it into messages, as long as not too much is on its way and the pace allows it.
+// drain takes what waits for m off its queue and lets pack put it into messages, as long as not too much is on its way
+// and the pace allows it.
 func drain[T any](m *member, queue *[]T, k *packer, pack func(T)) {
 	for m.bulk < bulkMost && len(*queue) > 0 && k.pace.may() {
 		for len(*queue) > 0 && !k.full() {

@@ -28,6 +28,7 @@ const (
 	plantForgetIDs          // a handoff leaves the request ids behind
 	plantHalve              // a handoff brings half of what is owed
 	plantMute               // no replica is ever sent
+	plantRepeat             // a handoff that is sent again, for a later claim, is taken in once more
 	plants
 )
 

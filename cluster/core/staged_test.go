@@ -20,7 +20,9 @@ func TestStaged(t *testing.T) {
 }
 
 func scenes() map[plant]func(t *testing.T, bug plant) (shows bool) {
-	return map[plant]func(t *testing.T, bug plant) (shows bool){plantStale: stageStale, plantEarlyRelease: stageRelease}
+	return map[plant]func(t *testing.T, bug plant) (shows bool){
+		plantStale: stageStale, plantEarlyRelease: stageRelease, plantRepeat: stageRepeat,
+	}
 }
 
 // stageStale cuts b off until others hold what it held, and lets it leave to nodes that have just joined and that the others do not
@@ -42,15 +44,7 @@ func stageStale(t *testing.T, bug plant) (shows bool) {
 		l.view("b")
 		l.view(id)
 		l.pass(500 * time.Millisecond)
-		for p := range simPartitions {
-			holders := 0
-			for _, c := range l.cores {
-				if c.parts[p].state == holding && c.Decides(l.now) {
-					holders++
-				}
-			}
-			shows = shows || holders > 1
-		}
+		shows = shows || l.twoHold()
 	}
 	return shows
 }
@@ -76,6 +70,51 @@ func stageRelease(t *testing.T, bug plant) (shows bool) {
 		shows = shows || l.take(p, "k", 1)
 	}
 	return shows
+}
+
+// stageRepeat loses all answers to what a hands to b, which hands it on to c, and then sees c no more and claims it again: does b
+// take it from a once more?
+func stageRepeat(t *testing.T, bug plant) (shows bool) {
+	t.Helper()
+	l := newLab(t, "a")
+	l.lose = func(from, _ ring.Member, m *Message) bool { return from == "a" && m.Kind == Handoff }
+	l.start("b", false)
+	l.plant(bug)
+	l.see("a", "b")
+	l.pass(time.Second)
+	l.start("c", false)
+	l.plant(bug)
+	three := []Member{{ID: "a", Boot: 1}, {ID: "b", Boot: 1}, {ID: "c", Boot: 1}}
+	l.sees["b"], l.sees["c"] = three, three
+	l.view("b")
+	l.view("c")
+	l.pass(time.Second)
+	if l.cores["c"].Held() == 0 {
+		t.Fatal("c holds nothing: what does this scene show?")
+	}
+	l.sees["b"] = three[:2]
+	l.view("b")
+	for range 10 {
+		l.pass(20 * time.Millisecond)
+		shows = shows || l.twoHold()
+	}
+	return shows
+}
+
+// twoHold says whether two nodes decide on one partition.
+func (l *lab) twoHold() bool {
+	for p := range simPartitions {
+		holders := 0
+		for _, c := range l.cores {
+			if c.parts[p].state == holding && c.Decides(l.now) {
+				holders++
+			}
+		}
+		if holders > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // plant plants a bug in all nodes.

@@ -88,6 +88,9 @@ func (n *Core) View(now bucket.Instant, v View) {
 		if o.ID != n.Self && n.members[o.ID] == nil {
 			n.members[o.ID] = &member{id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, beat: math.MinInt64 / 2}
 			delete(n.settled, o.ID)
+			if n.gone[o.ID].boot >= o.Boot {
+				delete(n.gone, o.ID)
+			}
 			n.releaseAll(n.members[o.ID])
 		}
 	}

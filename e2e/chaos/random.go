@@ -46,8 +46,8 @@ func Random(p Plan, cuts bool) Plan {
 	return p.withDefaults()
 }
 
-// randomStep returns a step that can be done while that many nodes are up, most at most. It never takes the fleet below three nodes, or
-// what it began with.
+// randomStep returns a step that can be done while that many nodes are up, most at most. It never takes the fleet below
+// three nodes, or what it began with.
 func randomStep(r *rand.Rand, up *int, most int, cuts bool) Step {
 	deeds := []string{Pause}
 	if *up > 1 {
