@@ -12,6 +12,9 @@ type Hold struct {
 	then    relief // of the key at the time
 }
 
+// Of returns the partition and the key of what was taken.
+func (h *Hold) Of() (part int, key string) { return h.part, h.key }
+
 // relief is how many tokens a bucket was relieved of other than by refill, rounded up. Both counts wrap.
 type relief struct {
 	given  uint64 // by refunds

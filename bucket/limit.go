@@ -1,6 +1,10 @@
 package bucket
 
-import "time"
+import (
+	"math"
+	"math/bits"
+	"time"
+)
 
 // A Limit says how many tokens a bucket gains and how many it holds at most. It is a plain comparable value; two equal
 // Limits are the same limit. ParseLimit reads one from text and String writes it.
@@ -31,6 +35,23 @@ type Limit struct {
 	// Zone is the IANA name of the time zone in which calendar windows begin, "" (and never "UTC") for UTC. Only for
 	// calendar windows.
 	Zone string
+}
+
+// Refill returns how long l takes to add tokens, rounded up: Never if that is longer than a Duration holds, 0 for none and for
+// quotas and windows, which are not refilled bit by bit.
+func (l *Limit) Refill(tokens int64) time.Duration {
+	if l.Tokens <= 0 || l.Window != None || tokens <= 0 {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(tokens), uint64(l.Per))
+	if hi >= uint64(l.Tokens) {
+		return Never
+	}
+	after, rest := bits.Div64(hi, lo, uint64(l.Tokens))
+	if rest > 0 {
+		after++
+	}
+	return time.Duration(min(after, math.MaxInt64))
 }
 
 // A Window says when a bucket is refilled at once instead of steadily.

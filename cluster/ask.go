@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"syscall"
 	"time"
@@ -19,35 +20,55 @@ const maxRedirects = 2
 // errSelf is ask's answer when the holder turns out to be this node.
 var errSelf = errors.New("this node is the holder")
 
-// checkAway is Check for a key that another node holds, or nobody at the moment.
-func (n *Node) checkAway(ctx context.Context, p ring.Partition, req bucket.Request) (bucket.Decision, error) {
+// checkAway is Check for a key, with the hash h, that another node holds, or nobody at the moment.
+func (n *Node) checkAway(ctx context.Context, h uint64, p ring.Partition, req bucket.Request) (bucket.Decision, error) {
 	if err := n.store.Check(&req); err != nil {
 		return bucket.Decision{}, err
 	}
-	a := n.newAsk(OpTake)
+	d, denied, turn := n.recall(ctx, h, &req, n.patience(ctx).silent, false)
+	if denied {
+		return d, nil
+	}
+	sent := n.now()
+	d, next, err := n.checkHolder(ctx, p, req)
+	if turn == nil && next == nil {
+		return d, err
+	}
+	left := d.Remaining
+	if d.Degraded || err != nil && ctx.Err() == nil { // nobody gains by waiting for another one who hears the same
+		left = math.MaxInt64
+	}
+	n.heard(h, req.Key, sent, turn, next, left)
+	return d, err
+}
+
+// checkHolder asks the holder of p for a decision on req, and returns what is to be remembered of it, nil if nothing is.
+func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Request) (d bucket.Decision, next *denial, err error) {
+	sent, a := n.now(), n.newAsk(OpTake)
 	a.Checks = append(a.Checks, Check{Partition: p, Request: req})
 	for end := n.patience(ctx); ; {
 		err := n.ask(ctx, a, p, &end)
 		switch {
 		case err == nil:
-			d := a.Checks[0].Decision
+			d = a.Checks[0].Decision
 			d.Node = string(a.Answer.Holder)
+			next = n.learn(sent, p, &req, &d, &a.Answer)
 			n.free(a)
-			return d, nil
+			return d, next, nil
 		case errors.Is(err, errSelf):
 			if d, err := n.takeHere(ctx, p, &req, &end); !errors.Is(err, bucket.ErrMoved) {
 				n.free(a)
-				return d, err
+				return d, nil, err
 			}
 			if n.pause(ctx, end.moving) {
 				continue
 			}
 		case ctx.Err() != nil:
-			return bucket.Decision{}, ctx.Err()
+			return bucket.Decision{}, nil, ctx.Err()
 		case errors.Is(err, ErrAskInvalid):
-			return bucket.Decision{}, err
+			return bucket.Decision{}, nil, err
 		}
-		return n.degrade(p, &req), nil
+		return n.degrade(p, &req), nil, nil
 	}
 }
 

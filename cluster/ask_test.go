@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/noriahq/noria/bucket"
@@ -16,7 +17,8 @@ import (
 // scripted is a Transport whose peers answer as the test says.
 type scripted struct {
 	answer func(to ring.Member, a *Ask) error
-	asked  []ring.Member
+	mu     sync.Mutex
+	asked  []ring.Member // guarded by mu
 }
 
 func (s *scripted) Listen() (string, error)                             { return "127.0.0.1:1", nil }
@@ -33,12 +35,21 @@ type scriptedPeer struct {
 func (p *scriptedPeer) Back()  {}
 func (p *scriptedPeer) Close() {}
 
+// asks returns how often peers were asked, for tests in which several goroutines ask.
+func (s *scripted) asks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.asked)
+}
+
 func (p *scriptedPeer) Ask(a *Ask) {
 	if a.Op == OpTell {
 		a.Done(listen(a))
 		return
 	}
+	p.mu.Lock()
 	p.asked = append(p.asked, p.id)
+	p.mu.Unlock()
 	a.Done(p.answer(p.id, a))
 }
 

@@ -12,20 +12,22 @@ import (
 
 // Check decides on req: here if this node holds its key, otherwise at the holder. It waits Config.PeerWait for one that
 // is silent, half a second for one that is slow or about to change, and then answers by req.OnLost. Errors wrap
-// ErrNotReady, those of bucket.Request.Check, or ctx's; a refusal is a Decision.
+// ErrNotReady, those of bucket.Request.Check, or ctx's; a refusal is a Decision. What the holder has denied is denied
+// here until its RetryAfter has passed, without asking again.
 func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, error) {
 	v := n.view.Load()
 	if v == nil {
 		return bucket.Decision{}, ErrNotReady
 	}
-	p := v.table.Partition(ring.Hash(req.Key))
+	h := ring.Hash(req.Key)
+	p := v.table.Partition(h)
 	if n.core.Holds(p) {
 		d, err := n.takeHere(ctx, p, &req, nil)
 		if !errors.Is(err, bucket.ErrMoved) {
 			return d, err
 		}
 	}
-	return n.checkAway(ctx, p, req)
+	return n.checkAway(ctx, h, p, req)
 }
 
 // Peek tells the level of key's bucket under limit l and takes nothing. Errors are those of Check.
@@ -92,10 +94,11 @@ func (n *Node) Reset(ctx context.Context, key string) error {
 		a.Checks = append(a.Checks, Check{Partition: p, Request: bucket.Request{Key: key}})
 		err := n.ask(ctx, a, p, &end)
 		if !errors.Is(err, errSelf) {
+			n.denials.forget(n.now(), key)
 			return err
 		}
 		n.free(a)
-		if err := n.store.Reset(int(p), key); !errors.Is(err, bucket.ErrMoved) {
+		if err := n.resetHere(p, key); !errors.Is(err, bucket.ErrMoved) {
 			return err
 		}
 		if !n.pause(ctx, end.moving) {

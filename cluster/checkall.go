@@ -13,7 +13,8 @@ import (
 
 // CheckAll decides on reqs together: it takes all their costs or none. Every holder is asked at once; if one denies,
 // the others give back what they took before CheckAll returns, or as soon as they can be reached. The Decisions of those
-// that were not denied then say what they would have been. Where a holder does not answer its requests' OnLost rules do,
+// that were not denied then say what they would have been, or only that they were not denied where what a holder denied before
+// tells already that nobody need be asked. Where a holder does not answer its requests' OnLost rules do,
 // after all others have allowed. It takes at most MaxChecks requests; errors are those of Check, and
 // bucket.ErrConflict.
 func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Decisions, error) {
@@ -26,18 +27,25 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 		}
 	}
 	end := n.patience(ctx)
+	all, turn := n.recallAll(ctx, reqs, end.silent)
+	if all != nil {
+		return all, nil
+	}
 	for try := 0; ; try++ {
 		v := n.view.Load()
 		if v == nil {
+			n.pass(turn)
 			return nil, ErrNotReady
 		}
-		w := newWhole(n, v, reqs)
+		w, sent := newWhole(n, v, reqs), n.now()
 		last := try >= maxRedirects && !n.pause(ctx, end.silent)
 		again, err := w.decide(ctx, end.moving, last)
 		if err != nil {
+			n.pass(turn)
 			return nil, err
 		}
 		if !again {
+			w.remember(sent, turn)
 			return w.decisions, nil
 		}
 		if w.moves {

@@ -15,7 +15,7 @@ func (w *whole) giveBack(ctx context.Context) {
 		switch {
 		case g.state != took && g.state != lost:
 		case g.ask == nil:
-			w.n.store.Refund(w.n.now(), g.holds)
+			w.n.refund(w.n.now(), g.holds)
 		case g.ask.Hold != 0:
 			sent = append(sent, w.refund(g))
 		}

@@ -51,6 +51,13 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 		a.Answer.Status, a.Answer.Reason = Invalid, reason
 		return
 	}
+	if a.Op == OpForget {
+		for i := range a.Checks {
+			n.denials.forget(n.now(), a.Checks[i].Request.Key)
+		}
+		a.Answer.Status, a.Answer.Holder = Decided, n.name
+		return
+	}
 	if p, away := n.notMine(now, a); away {
 		a.Answer.Status = NotHolder
 		if a.Answer.Holder, a.Answer.Term = n.core.Route(p); a.Answer.Holder == n.name {
@@ -62,9 +69,9 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 	var err error
 	switch a.Op {
 	case OpTake:
-		err = n.take(now, takenKey{from, a.Hold}, a)
+		err = n.takeTold(now, takenKey{from, a.Hold}, a)
 	case OpRefund:
-		n.store.Refund(now, n.taken.undo(now, takenKey{from, a.Hold}))
+		n.refund(now, n.taken.undo(now, takenKey{from, a.Hold}))
 	case OpReset:
 		err = n.reset(a)
 	case OpCharge:
@@ -138,7 +145,7 @@ func (n *Node) take(now bucket.Instant, k takenKey, a *Ask) error {
 		a.Checks[i].Decision = items[i].Decision
 	}
 	if len(holds) > 0 && !n.taken.add(now, k, holds) {
-		n.store.Refund(now, holds)
+		n.refund(now, holds)
 		return errors.New("the take was given back before it came")
 	}
 	return nil
@@ -156,7 +163,7 @@ func itemsOf(checks []Check) []bucket.Item {
 func (n *Node) reset(a *Ask) error {
 	for i := range a.Checks {
 		c := &a.Checks[i]
-		if err := n.store.Reset(int(c.Partition), c.Request.Key); err != nil {
+		if err := n.resetHere(c.Partition, c.Request.Key); err != nil {
 			return err
 		}
 	}

@@ -39,12 +39,15 @@ type Node struct {
 	gone     chan core.Run    // runs of members whose processes have ended
 	shares   shares
 	taken    taken
+	denials  denials
+	deniedTo deniedTo
 	asks     sync.Pool // of *Ask
 
 	view     atomic.Pointer[view] // nil until the node is ready
 	lastHold atomic.Uint64        // the last Ask.Hold
 
 	degraded atomic.Uint64 // checks answered without their holder
+	given    atomic.Uint64 // counts what gave tokens other than by refill
 	leaving  atomic.Bool
 	ended    atomic.Bool // Run is over
 
@@ -93,6 +96,7 @@ func New(c Config) (*Node, error) {
 	n.asks.New = func() any { return NewAsk() }
 	n.shares.init()
 	n.taken.init()
+	n.denials.init()
 	if _, err := gossip.New(n.gossipConfig("127.0.0.1:0")); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}

@@ -21,6 +21,7 @@ type Status struct {
 	Keys       int            `json:"keys"`       // buckets in memory
 	Evicted    uint64         `json:"evicted"`    // buckets dropped because MaxKeys was reached
 	Degraded   uint64         `json:"degraded"`   // checks that were answered without their holder
+	Repeated   uint64         `json:"repeated"`   // checks that were denied by what their holder had said before
 	Uptime     time.Duration  `json:"uptime_ns"`  // since Run
 }
 
@@ -38,6 +39,7 @@ type MemberStatus struct {
 func (n *Node) Status() Status {
 	s := Status{
 		Node: n.name, Label: n.config.Label, Ring: n.config.Ring.String(), Degraded: n.degraded.Load(),
+		Repeated: n.denials.repeated.Load(),
 	}
 	stats := n.store.Stats()
 	s.Keys, s.Evicted = stats.Keys, stats.Evicted

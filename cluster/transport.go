@@ -37,6 +37,7 @@ const (
 	OpReset            // forget the buckets: they are full again
 	OpTell             // take note of Body, what one node's core says to another's; there are no checks
 	OpCharge           // take the costs whether the tokens are there or not: they were admitted without the holder
+	OpForget           // forget what was denied of the keys: they were given tokens. It may be asked of anybody
 )
 
 // A Check is one request inside an Ask, and its decision.

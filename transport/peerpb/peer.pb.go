@@ -43,6 +43,8 @@ const (
 	Op_OP_TELL Op = 3
 	// Charge takes the costs whether the tokens are there or not: they were admitted without the holder.
 	Op_OP_CHARGE Op = 4
+	// Forget drops what the asked node remembers to be denied of the checks' keys: they were given tokens. Anybody may be asked.
+	Op_OP_FORGET Op = 5
 )
 
 // Enum value maps for Op.
@@ -53,6 +55,7 @@ var (
 		2: "OP_RESET",
 		3: "OP_TELL",
 		4: "OP_CHARGE",
+		5: "OP_FORGET",
 	}
 	Op_value = map[string]int32{
 		"OP_TAKE":   0,
@@ -60,6 +63,7 @@ var (
 		"OP_RESET":  2,
 		"OP_TELL":   3,
 		"OP_CHARGE": 4,
+		"OP_FORGET": 5,
 	}
 )
 
@@ -1216,13 +1220,14 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04node\x18\b \x01(\tR\x04node\"\x0e\n" +
 	"\fGreetRequest\";\n" +
 	"\rGreetResponse\x12*\n" +
-	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*J\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*Y\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
 	"\bOP_RESET\x10\x02\x12\v\n" +
 	"\aOP_TELL\x10\x03\x12\r\n" +
-	"\tOP_CHARGE\x10\x04*\x80\x01\n" +
+	"\tOP_CHARGE\x10\x04\x12\r\n" +
+	"\tOP_FORGET\x10\x05*\x80\x01\n" +
 	"\x06Window\x12\x0f\n" +
 	"\vWINDOW_NONE\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +
