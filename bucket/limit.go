@@ -39,7 +39,7 @@ type Limit struct {
 
 // Refill returns how long l takes to add tokens, rounded up: Never if that is longer than a Duration holds, 0 for none and for
 // quotas and windows, which are not refilled bit by bit.
-func (l *Limit) Refill(tokens int64) time.Duration {
+func (l Limit) Refill(tokens int64) time.Duration {
 	if l.Tokens <= 0 || l.Window != None || tokens <= 0 {
 		return 0
 	}

@@ -90,10 +90,11 @@ func TestNameTaken(t *testing.T) {
 		var a harness.Answer
 		for a.Source != "holder" || a.Node != "b" || !a.Allowed {
 			time.Sleep(10 * time.Millisecond)
-			before, err := a, error(nil)
-			if a, err = c.Check(ctx, harness.Check{Key: key, Limit: limit, OnLost: "deny"}); err != nil {
-				t.Fatalf("check after somebody else tried to be b: %v, after %+v", err, before)
+			next, err := c.Check(ctx, harness.Check{Key: key, Limit: limit, OnLost: "deny"})
+			if err != nil {
+				t.Fatalf("check after somebody else tried to be b: %v, after %+v", err, a)
 			}
+			a = next
 		}
 	}
 	t.Logf("b is known to all again %v after somebody else tried to be b", time.Since(gone))

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/cluster"
@@ -27,7 +30,11 @@ type stream struct {
 	inFlight *semaphore.Weighted
 	held     sync.WaitGroup // answers held; grows only while its request is in flight
 	answers  chan *pb.StreamChecksResponse
+	batches  atomic.Bool // the client sends several requests in a message, and so takes several answers in one
 }
+
+// RestUndecided is in the trailer of a stream that ends because the server stops: what has no answer was not decided on.
+const RestUndecided = "noria-rest-undecided"
 
 // StreamChecks implements pb.NoriaServer.
 func (s *service) StreamChecks(rpc pb.Noria_StreamChecksServer) error {
@@ -56,6 +63,7 @@ func (st *stream) serve(ctx context.Context) error {
 	select {
 	case err = <-read:
 	case <-st.stopping:
+		st.rpc.SetTrailer(metadata.Pairs(RestUndecided, "1"))
 		err = status.Error(codes.Unavailable, "the server is stopping; requests without an answer were not decided on")
 	}
 	// With all places taken no request is under way, none can start, and no answer can begin to be held.
@@ -76,12 +84,28 @@ func (st *stream) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		weight := int64(min(max(1, len(m.GetChecks())), MaxChecks))
-		if err := st.inFlight.Acquire(ctx, weight); err != nil {
+		if err := st.start(ctx, m); err != nil {
 			return transport.GRPC(err)
 		}
-		go st.decide(ctx, m, weight)
 	}
+}
+
+// start starts to decide on m and on those that came with it.
+func (st *stream) start(ctx context.Context, m *pb.StreamChecksRequest) error {
+	weight := int64(min(max(1, len(m.GetChecks())), MaxChecks))
+	if err := st.inFlight.Acquire(ctx, weight); err != nil {
+		return err
+	}
+	if len(m.GetMore()) > 0 {
+		st.batches.Store(true)
+	}
+	go st.decide(ctx, m, weight)
+	for _, more := range m.GetMore() {
+		if err := st.start(ctx, more); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decide answers m, which takes up weight of what may be in flight.
@@ -117,9 +141,29 @@ func (st *stream) answer(ctx context.Context, sequence uint64, v *verdict, err e
 // nobody waits for it.
 func (st *stream) write() (err error) {
 	for m := range st.answers {
+		if st.batches.Load() {
+			st.gather(m)
+		}
 		if err == nil {
 			err = st.rpc.Send(m)
 		}
 	}
 	return err
+}
+
+// gather adds to m the answers that are there too, but for MaxChecks decisions and those of one request at most.
+func (st *stream) gather(m *pb.StreamChecksResponse) {
+	runtime.Gosched() // those who are about to answer come along
+	for decisions := len(m.GetDecision().GetChecks()); decisions < MaxChecks; {
+		select {
+		case more, open := <-st.answers:
+			if !open {
+				return
+			}
+			m.More = append(m.More, more)
+			decisions += max(1, len(more.GetDecision().GetChecks()))
+		default:
+			return
+		}
+	}
 }

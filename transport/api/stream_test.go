@@ -91,6 +91,51 @@ func TestStreamErrors(t *testing.T) {
 	})
 }
 
+// Requests that come in one message are decided on one by one, each under its number; and only a client that sends such gets
+// several answers in one message.
+func TestStreamMore(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, f *fake, client pb.NoriaClient) {
+		stream, err := client.StreamChecks(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(sequence uint64, limit string, more ...*pb.StreamChecksRequest) *pb.StreamChecksRequest {
+			checks := []*pb.CheckRequest{{Key: fmt.Sprint(sequence), Limit: limit}}
+			return &pb.StreamChecksRequest{Sequence: sequence, Checks: checks, More: more}
+		}
+		several := 0
+		for round, m := range []*pb.StreamChecksRequest{
+			ask(1, "quota 1"),
+			ask(2, "quota 1", ask(3, "wrong"), ask(4, "quota 1", ask(5, "quota 1")), &pb.StreamChecksRequest{Sequence: 6}),
+		} {
+			if err := stream.Send(m); err != nil {
+				t.Fatal(err)
+			}
+			want := map[uint64]codes.Code{1: codes.OK}
+			if round > 0 {
+				want = map[uint64]codes.Code{2: codes.OK, 3: codes.InvalidArgument, 4: codes.OK, 5: codes.OK, 6: codes.InvalidArgument}
+			}
+			for len(want) > 0 {
+				got, err := stream.Recv()
+				if err != nil {
+					t.Fatal(err)
+				}
+				several += len(got.GetMore())
+				for _, one := range append([]*pb.StreamChecksResponse{got}, got.GetMore()...) {
+					code, asked := want[one.GetSequence()]
+					if !asked || codes.Code(one.GetError().GetCode()) != code || (one.GetDecision() == nil) != (code != codes.OK) {
+						t.Errorf("answer %v, want one to each of %v", one, want)
+					}
+					delete(want, one.GetSequence())
+				}
+			}
+			if round == 0 && several > 0 {
+				t.Errorf("%d answers came along to a client that sends one request at a time", several)
+			}
+		}
+	})
+}
+
 // An answer that is held until its turn stands in no other's way, even where all that may be in flight is held.
 func TestStreamDelay(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, f *fake, client pb.NoriaClient) {

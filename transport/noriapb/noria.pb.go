@@ -747,13 +747,16 @@ func (x *CheckAllResponse) GetChecks() []*CheckResponse {
 	return nil
 }
 
-// StreamChecksRequest is one request of a stream.
+// StreamChecksRequest is one request of a stream, or several that go in one message.
 type StreamChecksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client; its answer has the same. The server does not look at it.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// 1 to 1,000 checks, all or nothing.
-	Checks        []*CheckRequest `protobuf:"bytes,2,rep,name=checks,proto3" json:"checks,omitempty"`
+	Checks []*CheckRequest `protobuf:"bytes,2,rep,name=checks,proto3" json:"checks,omitempty"`
+	// Further requests, each with its own sequence and decided on by itself, as if it had come in a message of its own. A
+	// client that sends some gets several answers in one message, too.
+	More          []*StreamChecksRequest `protobuf:"bytes,3,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -802,6 +805,13 @@ func (x *StreamChecksRequest) GetChecks() []*CheckRequest {
 	return nil
 }
 
+func (x *StreamChecksRequest) GetMore() []*StreamChecksRequest {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
 // StreamChecksResponse is the answer to the StreamChecksRequest with its sequence: a decision or an error.
 type StreamChecksResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -809,7 +819,9 @@ type StreamChecksResponse struct {
 	// The decision. Absent if error is there.
 	Decision *CheckAllResponse `protobuf:"bytes,2,opt,name=decision,proto3" json:"decision,omitempty"`
 	// Why there is no decision. Nothing was taken.
-	Error         *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Error *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Further answers, only for clients that sent further requests in one message.
+	More          []*StreamChecksResponse `protobuf:"bytes,4,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -861,6 +873,13 @@ func (x *StreamChecksResponse) GetDecision() *CheckAllResponse {
 func (x *StreamChecksResponse) GetError() *Error {
 	if x != nil {
 		return x.Error
+	}
+	return nil
+}
+
+func (x *StreamChecksResponse) GetMore() []*StreamChecksResponse {
+	if x != nil {
+		return x.More
 	}
 	return nil
 }
@@ -1438,14 +1457,16 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\tdenied_by\x18\x02 \x01(\tR\bdeniedBy\x12$\n" +
 	"\x0eretry_after_ns\x18\x03 \x01(\x03R\fretryAfterNs\x12\x19\n" +
 	"\bdelay_ns\x18\x04 \x01(\x03R\adelayNs\x12/\n" +
-	"\x06checks\x18\x05 \x03(\v2\x17.noria.v1.CheckResponseR\x06checks\"a\n" +
+	"\x06checks\x18\x05 \x03(\v2\x17.noria.v1.CheckResponseR\x06checks\"\x94\x01\n" +
 	"\x13StreamChecksRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
-	"\x06checks\x18\x02 \x03(\v2\x16.noria.v1.CheckRequestR\x06checks\"\x91\x01\n" +
+	"\x06checks\x18\x02 \x03(\v2\x16.noria.v1.CheckRequestR\x06checks\x121\n" +
+	"\x04more\x18\x03 \x03(\v2\x1d.noria.v1.StreamChecksRequestR\x04more\"\xc5\x01\n" +
 	"\x14StreamChecksResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x126\n" +
 	"\bdecision\x18\x02 \x01(\v2\x1a.noria.v1.CheckAllResponseR\bdecision\x12%\n" +
-	"\x05error\x18\x03 \x01(\v2\x0f.noria.v1.ErrorR\x05error\"5\n" +
+	"\x05error\x18\x03 \x01(\v2\x0f.noria.v1.ErrorR\x05error\x122\n" +
+	"\x04more\x18\x04 \x03(\v2\x1e.noria.v1.StreamChecksResponseR\x04more\"5\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\x94\x01\n" +
@@ -1571,29 +1592,31 @@ var file_noriapb_noria_proto_depIdxs = []int32{
 	5,  // 6: noria.v1.CheckAllRequest.checks:type_name -> noria.v1.CheckRequest
 	7,  // 7: noria.v1.CheckAllResponse.checks:type_name -> noria.v1.CheckResponse
 	5,  // 8: noria.v1.StreamChecksRequest.checks:type_name -> noria.v1.CheckRequest
-	9,  // 9: noria.v1.StreamChecksResponse.decision:type_name -> noria.v1.CheckAllResponse
-	12, // 10: noria.v1.StreamChecksResponse.error:type_name -> noria.v1.Error
-	6,  // 11: noria.v1.PeekRequest.limit_spec:type_name -> noria.v1.LimitSpec
-	2,  // 12: noria.v1.PeekRequest.on_lost:type_name -> noria.v1.OnLost
-	4,  // 13: noria.v1.PeekResponse.source:type_name -> noria.v1.Source
-	19, // 14: noria.v1.StatusResponse.members:type_name -> noria.v1.Member
-	5,  // 15: noria.v1.Noria.Check:input_type -> noria.v1.CheckRequest
-	8,  // 16: noria.v1.Noria.CheckAll:input_type -> noria.v1.CheckAllRequest
-	10, // 17: noria.v1.Noria.StreamChecks:input_type -> noria.v1.StreamChecksRequest
-	13, // 18: noria.v1.Noria.Peek:input_type -> noria.v1.PeekRequest
-	15, // 19: noria.v1.Noria.Reset:input_type -> noria.v1.ResetRequest
-	17, // 20: noria.v1.Noria.Status:input_type -> noria.v1.StatusRequest
-	7,  // 21: noria.v1.Noria.Check:output_type -> noria.v1.CheckResponse
-	9,  // 22: noria.v1.Noria.CheckAll:output_type -> noria.v1.CheckAllResponse
-	11, // 23: noria.v1.Noria.StreamChecks:output_type -> noria.v1.StreamChecksResponse
-	14, // 24: noria.v1.Noria.Peek:output_type -> noria.v1.PeekResponse
-	16, // 25: noria.v1.Noria.Reset:output_type -> noria.v1.ResetResponse
-	18, // 26: noria.v1.Noria.Status:output_type -> noria.v1.StatusResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 9: noria.v1.StreamChecksRequest.more:type_name -> noria.v1.StreamChecksRequest
+	9,  // 10: noria.v1.StreamChecksResponse.decision:type_name -> noria.v1.CheckAllResponse
+	12, // 11: noria.v1.StreamChecksResponse.error:type_name -> noria.v1.Error
+	11, // 12: noria.v1.StreamChecksResponse.more:type_name -> noria.v1.StreamChecksResponse
+	6,  // 13: noria.v1.PeekRequest.limit_spec:type_name -> noria.v1.LimitSpec
+	2,  // 14: noria.v1.PeekRequest.on_lost:type_name -> noria.v1.OnLost
+	4,  // 15: noria.v1.PeekResponse.source:type_name -> noria.v1.Source
+	19, // 16: noria.v1.StatusResponse.members:type_name -> noria.v1.Member
+	5,  // 17: noria.v1.Noria.Check:input_type -> noria.v1.CheckRequest
+	8,  // 18: noria.v1.Noria.CheckAll:input_type -> noria.v1.CheckAllRequest
+	10, // 19: noria.v1.Noria.StreamChecks:input_type -> noria.v1.StreamChecksRequest
+	13, // 20: noria.v1.Noria.Peek:input_type -> noria.v1.PeekRequest
+	15, // 21: noria.v1.Noria.Reset:input_type -> noria.v1.ResetRequest
+	17, // 22: noria.v1.Noria.Status:input_type -> noria.v1.StatusRequest
+	7,  // 23: noria.v1.Noria.Check:output_type -> noria.v1.CheckResponse
+	9,  // 24: noria.v1.Noria.CheckAll:output_type -> noria.v1.CheckAllResponse
+	11, // 25: noria.v1.Noria.StreamChecks:output_type -> noria.v1.StreamChecksResponse
+	14, // 26: noria.v1.Noria.Peek:output_type -> noria.v1.PeekResponse
+	16, // 27: noria.v1.Noria.Reset:output_type -> noria.v1.ResetResponse
+	18, // 28: noria.v1.Noria.Status:output_type -> noria.v1.StatusResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_noriapb_noria_proto_init() }

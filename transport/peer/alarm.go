@@ -41,13 +41,13 @@ type span struct {
 // moment is one reading of the clock.
 type moment struct {
 	now  instant // how long this process has run
-	real instant // how long it has been there
+	wall instant // how long it has been there
 }
 
-// stalled returns how much of real does not count.
-func (m moment) stalled() instant { return m.real - m.now }
+// stalled returns how much of wall does not count.
+func (m moment) stalled() instant { return m.wall - m.now }
 
-func (s *span) at(real instant) moment { return moment{now: min(real-s.stalled, s.most), real: real} }
+func (s *span) at(wall instant) moment { return moment{now: min(wall-s.stalled, s.most), wall: wall} }
 
 // newAlarm returns an alarm that goes by time, which does not stand still.
 func newAlarm(time func() instant) *alarm {

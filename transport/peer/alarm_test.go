@@ -140,8 +140,8 @@ func TestStallIsNotNear(t *testing.T) {
 
 // The clock stands still when the alarm is late, goes on from there, and never steps back, whatever the alarm does.
 func TestClock(t *testing.T) {
-	var real atomic.Int64
-	a := newAlarm(func() instant { return instant(real.Load()) })
+	var wall atomic.Int64
+	a := newAlarm(func() instant { return instant(wall.Load()) })
 	var readers sync.WaitGroup
 	var done atomic.Bool
 	for range 2 {
@@ -162,7 +162,7 @@ func TestClock(t *testing.T) {
 			wake = never
 		}
 		now := a.expect(wake)
-		real.Add(int64(longStall))
+		wall.Add(int64(longStall))
 		want := after(now, longStall)
 		if wake != never {
 			want = wake + slack
@@ -177,10 +177,10 @@ func TestClock(t *testing.T) {
 
 // A stall between the first ask and the alarm's first look does not count either.
 func TestStallAtFirstAsk(t *testing.T) {
-	real := instant(0)
-	a := newAlarm(func() instant { return real })
+	wall := instant(0)
+	a := newAlarm(func() instant { return wall })
 	a.by(after(a.clock(), slowWait))
-	real = longStall
+	wall = longStall
 	if got := a.clock(); got != stride+slack {
 		t.Errorf("the clock is %v after a stall, want %v", got, stride+slack)
 	}
@@ -189,16 +189,16 @@ func TestStallAtFirstAsk(t *testing.T) {
 // Who read the clock's time while the alarm set its timer does not read past where the clock stands still since.
 func TestClockReadMeanwhile(t *testing.T) {
 	var a *alarm
-	real, meanwhile := instant(0), func() {}
+	wall, meanwhile := instant(0), func() {}
 	a = newAlarm(func() instant {
 		f := meanwhile
 		meanwhile = func() {}
 		f()
-		return real
+		return wall
 	})
 	meanwhile = func() {
 		a.expect(stride)
-		real = longStall
+		wall = longStall
 	}
 	if got := a.clock(); got != stride+slack {
 		t.Errorf("the clock is %v after a stall, want %v", got, stride+slack)

@@ -127,7 +127,7 @@ func (f *flight) expire(m moment, heard instant, dead []*cluster.Ask) ([]*cluste
 
 // clear moves all asks to dead and makes f as it is on a new stream.
 func (f *flight) clear(dead []*cluster.Ask) []*cluster.Ask {
-	dead, _ = f.expire(moment{now: never, real: never}, 0, dead)
+	dead, _ = f.expire(moment{now: never, wall: never}, 0, dead)
 	for i := range f.batches {
 		clear(f.batches[i].entries)
 		f.batches[i] = batch{entries: f.batches[i].entries[:0]}

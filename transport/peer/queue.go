@@ -30,7 +30,7 @@ func newEntry(a *cluster.Ask, m moment, size int) entry {
 		ask:      a,
 		deadline: after(m.now, a.Wait),
 		last:     after(m.now, longest),
-		until:    after(after(m.real, longest), stallMost),
+		until:    after(after(m.wall, longest), stallMost),
 		bytes:    int32(size),
 	}
 }
@@ -51,7 +51,7 @@ func (e *entry) ends(m moment, heard instant) bool {
 func (e *entry) due(m moment) instant { return min(e.deadline, e.until-m.stalled()) }
 
 // left returns how long the ask of e may take from m on.
-func (e *entry) left(m moment) time.Duration { return min(e.last-m.now, e.until-m.real) }
+func (e *entry) left(m moment) time.Duration { return min(e.last-m.now, e.until-m.wall) }
 
 // queue is a ring of entries with asks. It grows as needed; its owner bounds it.
 type queue struct {
@@ -124,6 +124,6 @@ func (q *queue) expire(m moment, heard instant, dead []*cluster.Ask) ([]*cluster
 
 // clear moves all asks to dead.
 func (q *queue) clear(dead []*cluster.Ask) []*cluster.Ask {
-	dead, _ = q.expire(moment{now: never, real: never}, 0, dead)
+	dead, _ = q.expire(moment{now: never, wall: never}, 0, dead)
 	return dead
 }

@@ -50,7 +50,7 @@ func TestQueue(t *testing.T) {
 						kept, next = append(kept, e), min(next, e.deadline)
 					}
 				}
-				got, gotNext := q.expire(moment{now: now, real: now}, heard, nil)
+				got, gotNext := q.expire(moment{now: now, wall: now}, heard, nil)
 				if diff := cmp.Diff(got, asksOf(dead), byPointer); diff != "" || gotNext != next {
 					t.Fatalf("expire(%d, %d): next %d, want %d (-got +want):\n%s", now, heard, gotNext, next, diff)
 				}

@@ -165,7 +165,7 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 	}
 	l.heard(m.now, m.now-sent.now)
 	switch {
-	case free && m.real-sent.real < near && !s.near: // by what really passed: a stall does not bring a peer nearer
+	case free && m.wall-sent.wall < near && !s.near: // by what really passed: a stall does not bring a peer nearer
 		s.near = true // the slot is never given back
 	case free:
 		<-s.slots

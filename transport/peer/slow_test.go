@@ -142,7 +142,7 @@ func TestMost(t *testing.T) {
 func TestSlowDrop(t *testing.T) {
 	for heard, want := range map[instant]int{slowWait / 2: 1, 2 * slowWait: 0} {
 		b := batch{entries: []entry{newEntry(patientAsk(), moment{}, 1)}}
-		if got := len(b.drop(moment{now: 2 * slowWait, real: 2 * slowWait}, heard)); got != want {
+		if got := len(b.drop(moment{now: 2 * slowWait, wall: 2 * slowWait}, heard)); got != want {
 			t.Errorf("drop, the peer heard of at %v: %d asks, want %d", heard, got, want)
 		}
 	}
