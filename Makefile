@@ -56,7 +56,7 @@ test: lint check-generated unit sim e2e fuzz-briefly bench-once ## Everything CI
 
 .PHONY: unit
 unit: ## All tests but those with real processes, under the race detector.
-	$(GO) test -race -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test -race -timeout 30m -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
 	cd e2e/compare && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
 
 .PHONY: sim

@@ -6,12 +6,12 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // spendEach asks for one token of each of many keys so many times, and returns how often each was allowed.
@@ -29,7 +29,7 @@ func spendEach(t *testing.T, c *clustertest.Cluster, l bucket.Limit, keys, times
 func TestChangesForgetNothing(t *testing.T) {
 	for _, size := range []int{3, 10, 30} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(size)...)
 				quota := limit(t, "quota 10")
 				const keys = 60
@@ -56,7 +56,7 @@ func TestChangesForgetNothing(t *testing.T) {
 
 // The death of a holder forgets nothing that was admitted some ticks before, and nothing at all with sync.
 func TestHolderDies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
 		quota := limit(t, "quota 10")
 		key := c.KeyAt("n03", "async")
@@ -83,7 +83,7 @@ func TestHolderDies(t *testing.T) {
 // Who asks right after the death of a holder, or of an heir who was to keep a sync admission, waits a moment for the next
 // one, and is not answered without it.
 func TestNobodyNoticesADeath(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
 		time.Sleep(2 * time.Second)
 		quota := limit(t, "quota 10")
@@ -114,7 +114,7 @@ func TestNobodyNoticesADeath(t *testing.T) {
 
 // The same holds for who asks a node that has heard of the death sooner than the heir.
 func TestNobodyNoticesADeathThatIsKnown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
 		time.Sleep(2 * time.Second)
 		n := c.Node("n01")
@@ -135,7 +135,7 @@ func TestNobodyNoticesADeathThatIsKnown(t *testing.T) {
 // While a cluster is cut in two the larger side goes on and the smaller one denies by the rule; after the heal each key has
 // one holder, and both sides together have admitted no more than the quota and what the cut took some time to be seen.
 func TestCutAndHeal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
 		quota := limit(t, "quota 100")
 		small, large := c.Node("n00"), c.Node("n04")
@@ -193,7 +193,7 @@ func TestCutAndHeal(t *testing.T) {
 // A node that stands still for longer than others wait for it decides on nothing when it goes on, before it has heard who
 // holds what it held.
 func TestFrozenHolderComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(4)...)
 		quota := limit(t, "quota 50")
 		key := c.KeyAt("n02", "frozen")
@@ -220,7 +220,7 @@ func TestFrozenHolderComesBack(t *testing.T) {
 
 // A node that crashes and comes back under its name before anybody missed it gets its partitions' replicas back.
 func TestCrashAndBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(3)...)
 		quota := limit(t, "quota 10")
 		key := c.KeyAt("n01", "back")

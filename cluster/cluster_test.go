@@ -7,12 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 func limit(t testing.TB, s string) bucket.Limit {
@@ -36,7 +36,7 @@ func names(n int) []string {
 func TestExact(t *testing.T) {
 	for _, size := range []int{3, 10, 30} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(size)...)
 				quota := limit(t, "quota 100")
 				for _, key := range []string{"a", "b", "user:42", "10.0.0.1"} {
@@ -76,7 +76,7 @@ func spendAtOnce(t *testing.T, c *clustertest.Cluster, key string, l bucket.Limi
 
 // All nodes name one holder for a key, and every decision on it comes from there.
 func TestOneHolder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, names(5)...)
 		for i := range 200 {
 			key := fmt.Sprintf("account:%d", i)
@@ -93,7 +93,7 @@ func TestOneHolder(t *testing.T) {
 
 // A rate holds over the whole cluster: after the burst no more than the refill is allowed, and no less.
 func TestSteady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		l := limit(t, "50/s burst 20")
 		allowed := 0
@@ -109,7 +109,7 @@ func TestSteady(t *testing.T) {
 
 // An all-or-nothing check that one limit denies charges none of the others, wherever they are held.
 func TestCheckAllDeniedChargesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		c.Net.SetLatency(time.Millisecond)
 		ctx := context.Background()
@@ -143,7 +143,7 @@ func TestCheckAllDeniedChargesNothing(t *testing.T) {
 
 // Concurrent all-or-nothing checks over keys of several holders take exactly what there is of the scarcest.
 func TestCheckAllConcurrent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		ctx := context.Background()
 		scarce := c.KeyAt("b", "scarce")
@@ -180,7 +180,7 @@ func TestCheckAllConcurrent(t *testing.T) {
 
 // A check that is sent again under its id, at whatever node, is charged once.
 func TestIDChargedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		l := limit(t, "quota 10")
 		for i := range 9 {
@@ -198,7 +198,7 @@ func TestIDChargedOnce(t *testing.T) {
 
 // While a holder does not answer, its keys are answered by their OnLost rules and marked; other keys are not touched.
 func TestOnLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		c.Spend(c.KeyAt("b", "warm"), limit(t, "10/s"), 3)
 		key := c.KeyAt("b", "key")
@@ -230,7 +230,7 @@ func TestOnLost(t *testing.T) {
 
 // In the gap the shares of all nodes together admit no more than the refill, and no burst.
 func TestSharesAddUpToTheRefill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		key := c.KeyAt("b", "key")
 		l := limit(t, "300/s burst 1000")
@@ -255,7 +255,7 @@ func TestSharesAddUpToTheRefill(t *testing.T) {
 
 // A node that dies is replaced: its keys are decided on elsewhere, in full, once gossip knows.
 func TestKill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, names(5)...)
 		key := c.KeyAt("n03", "key")
 		c.Kill("n03")
@@ -274,7 +274,7 @@ func TestKill(t *testing.T) {
 
 // Wait returns when its turn has come, and at once when that is too late.
 func TestWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b")
 		ctx := context.Background()
 		r := bucket.Request{Key: "k", Limit: limit(t, "10/s burst 1"), Cost: 1}
@@ -303,7 +303,7 @@ func TestWait(t *testing.T) {
 
 // Reset fills a bucket, from any node.
 func TestReset(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		l := limit(t, "quota 5")
 		for _, name := range c.Names() {
@@ -319,7 +319,7 @@ func TestReset(t *testing.T) {
 
 // Bad requests get an error that says what is wrong, wherever the key is held, and take nothing.
 func TestBadRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b")
 		ok := limit(t, "10/s")
 		for _, at := range c.Names() {
@@ -352,7 +352,7 @@ func TestBadRequests(t *testing.T) {
 
 // When a node says that it is ready, all others go by the ring that has it in it.
 func TestReadyMeansAllAgree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, names(5)...)
 		for range 5 {
 			name := fmt.Sprintf("m%d", len(c.Names()))
@@ -370,7 +370,7 @@ func TestReadyMeansAllAgree(t *testing.T) {
 
 // A node whose only seed is itself is the first of its cluster.
 func TestItsOwnSeed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		net := clustertest.NewNet(1)
 		host := net.Host()
 		tr, err := net.Transport(host + ":7946")

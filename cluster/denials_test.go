@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -25,7 +26,7 @@ func denies(a *Ask, by ring.Member, wait time.Duration) error {
 
 // A denial is repeated until its RetryAfter has passed, for the same cost and more, and not for what may be allowed.
 func TestDenialRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, s, r := scriptedNode(t, func(to ring.Member, a *Ask) error { return denies(a, to, 100*time.Millisecond) })
 		r.Limit, r.Cost = bucket.Limit{Tokens: 10, Per: time.Second, Burst: 10}, 2
 		ask := func(change func(*bucket.Request)) (d bucket.Decision, asked bool) {
@@ -80,7 +81,7 @@ func TestDenialRepeated(t *testing.T) {
 
 // A denial that never ends is asked for again after a while; and a table full of them has its bounds.
 func TestDenialsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, s, r := scriptedNode(t, func(to ring.Member, a *Ask) error { return denies(a, to, bucket.Never) })
 		for range 2 {
 			if d, err := n.Check(t.Context(), r); err != nil || d.RetryAfter != bucket.Never {
@@ -114,7 +115,7 @@ func TestDenialsBounded(t *testing.T) {
 
 // What is over is asked by one, and what that one hears holds for all who wait. What it is allowed the next one asks for.
 func TestDenialOneAsks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var asked, tokens atomic.Int64
 		n, _, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
 			asked.Add(1)
@@ -165,7 +166,7 @@ func TestDenialOneAsks(t *testing.T) {
 
 // Who asks and goes away leaves the turn to the next.
 func TestDenialTurnPasses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, s, r := scriptedNode(t, func(to ring.Member, a *Ask) error { return denies(a, to, 100*time.Millisecond) })
 		n.Check(t.Context(), r)
 		time.Sleep(100 * time.Millisecond)
@@ -194,7 +195,7 @@ func TestDenialTurnPasses(t *testing.T) {
 
 // Who waits for another one who asks does so for no longer than for a holder that is silent: there is time left to answer.
 func TestDenialWaitEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, s, r := scriptedNode(t, func(to ring.Member, a *Ask) error { return denies(a, to, 100*time.Millisecond) })
 		n.Check(t.Context(), r)
 		time.Sleep(100 * time.Millisecond)
@@ -217,7 +218,7 @@ func TestDenialWaitEnds(t *testing.T) {
 
 // What was asked before tokens came is not remembered, and what is remembered is forgotten then.
 func TestDenialForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var n *Node
 		forget := func(r bucket.Request) {
 			asks := []Ask{{Op: OpForget, Wait: time.Second, Checks: []Check{{Request: bucket.Request{Key: r.Key}}}}}
@@ -247,7 +248,7 @@ func TestDenialForgotten(t *testing.T) {
 
 // A holder that gives back tells those whom it has denied, and nobody else.
 func TestRefundIsTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var told []string
 		n, _, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
 			if a.Op == OpForget {

@@ -11,11 +11,12 @@ import (
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // One key that is asked for a hundred times as often as it may be costs its holder little more than what it allows.
 func TestAbuseCostsTheHolderNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		c.Net.SetLatency(200 * time.Microsecond)
 		key, l := c.KeyAt("b", "key"), limit(t, "100/s burst 10")
@@ -48,7 +49,7 @@ func TestAbuseCostsTheHolderNothing(t *testing.T) {
 // wrongDenial returns the first denial in a run of random checks, refunds, resets and moves that was repeated although the tokens were
 // there, "" if there was none.
 func wrongDenial(t *testing.T, seed uint64, bug int) (wrong string) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.Start(t, "a", "b", "c")
 		rng := rand.New(rand.NewPCG(seed, 0))
 		key, full := c.KeyAt("b", "key"), c.KeyAt("c", "full")
@@ -124,7 +125,7 @@ func TestDenialNeverWrong(t *testing.T) {
 // With another holder what the last one denied is forgotten; and the test finds it where it is not.
 func TestDenialOfAnotherHolder(t *testing.T) {
 	again := func(bug int) (d bucket.Decision) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			c := clustertest.Start(t, "a", "b", "c")
 			c.Node("a").PlantDenials(bug)
 			r := bucket.Request{Key: c.KeyAt("b", "key"), Limit: limit(t, "quota 3"), Cost: 3, Durability: bucket.Ephemeral}

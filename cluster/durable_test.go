@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/ring"
 )
@@ -84,7 +84,7 @@ func keptNode(t *testing.T, keep func(*Ask, *core.Message)) (*Node, []bucket.Req
 func TestSyncKeepsItsDeadline(t *testing.T) {
 	for name, keep := range map[string]func(*Ask, *core.Message){"lost": failing(ErrPeerLost), "silent": silent, "stranger": stranger} {
 		for _, deadline := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				n, reqs := keptNode(t, keep)
 				for _, all := range [][]bucket.Request{reqs[:1], reqs[1:]} {
 					ctx, cancel := context.WithTimeout(context.Background(), deadline)
@@ -104,7 +104,7 @@ func TestSyncKeepsItsDeadline(t *testing.T) {
 			})
 		}
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, reqs := keptNode(t, silent)
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(10*time.Millisecond, cancel)
@@ -136,7 +136,7 @@ func TestAnswerDoesNotWait(t *testing.T) {
 		{"shut down", failing(ErrPeerShutdown), time.Second, 0, 0},
 		{"held by another", over, time.Second, 2 * pauseTold, 0},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n, reqs := keptNode(t, tt.keep)
 			for i, most := range []time.Duration{tt.first, tt.then} {
 				var asks []Ask
@@ -166,7 +166,7 @@ func TestAnswerDoesNotWait(t *testing.T) {
 // A loss that is new is waited out: the next heir keeps what was taken.
 func TestNextHeirKeeps(t *testing.T) {
 	for name, keep := range map[string]func(*Ask, *core.Message){"lost": failing(ErrPeerLost), "stranger": stranger} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			began := time.Now()
 			n, reqs := keptNode(t, func(a *Ask, msg *core.Message) {
 				if time.Since(began) < goneWait/2 {
@@ -185,7 +185,7 @@ func TestNextHeirKeeps(t *testing.T) {
 
 // Who has been unreachable for long is not waited for.
 func TestLostForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, _, r := scriptedNode(t, func(ring.Member, *Ask) error { return ErrPeerLost })
 		check := func() time.Duration {
 			began := time.Now()
@@ -213,7 +213,7 @@ func TestHeirOfTheEnded(t *testing.T) {
 		degraded bool
 	}{{goneWait / 2, false}, {goneWait * 3 / 4, false}, {goneWait + 10*time.Millisecond, true}} {
 		for _, together := range []bool{false, true} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				var began time.Time
 				n, _, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
 					if time.Since(began) < tt.comes {
@@ -251,7 +251,7 @@ func (l *living) Greet(context.Context, string) (Hello, error) {
 
 // Whoever hangs up all the time and lives is not greeted back to back.
 func TestGreetsRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, s, _ := scriptedNode(t, nil)
 		l := &living{scripted: s}
 		n.config.Transport = l

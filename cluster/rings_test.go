@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/cluster/core"
 	"github.com/noriahq/noria/cluster/gossip"
 	"github.com/noriahq/noria/ring"
@@ -17,7 +17,7 @@ import (
 // The loss of any member, the most that are foreseen, needs no ring to be made, neither of who is left nor of the heirs.
 func TestLossIsForeseen(t *testing.T) {
 	for _, size := range []int{1, 2, foreseeMost} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			var ids []ring.Member
 			for i := range size {
 				ids = append(ids, ring.Member(fmt.Sprintf("n%02d", i)))

@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
 // A check, alone or with others, waits PeerWait for a holder of which nothing is heard and half a second for one that is
 // slow, but leaves time to answer before its deadline.
 func TestPatience(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const wait = 50 * time.Millisecond
 		for _, tt := range []struct{ deadline, wait, most time.Duration }{
 			{time.Minute, wait, moveWait},
@@ -55,7 +55,7 @@ func TestSlowRedirect(t *testing.T) {
 		{480 * time.Millisecond, 2, 20 * time.Millisecond, false},
 		{moveWait, 1, 0, true},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n, s, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
 				if to == "c" {
 					if a.Wait != tt.wait || a.Most != moveWait-tt.takes {
@@ -77,7 +77,7 @@ func TestSlowRedirect(t *testing.T) {
 
 // Attempts at an all-or-nothing check share the half second.
 func TestSlowAttempts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n, _, r := scriptedNode(t, func(ring.Member, *Ask) error { return nil })
 		script := n.config.Transport.(*scripted)
 		script.answer = func(to ring.Member, a *Ask) error {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/nettest"
@@ -20,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // pair returns a connection from host a to host b.
@@ -97,7 +97,7 @@ func TestAddresses(t *testing.T) {
 
 // A writer whom nobody reads waits once the connection is full, until his deadline.
 func TestFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		a, _ := pair(t, n, n.Host(), n.Host())
 		start := time.Now()
@@ -111,7 +111,7 @@ func TestFull(t *testing.T) {
 
 // Latency delays a dial by a round trip and bytes by half of one.
 func TestLatency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		n.SetLatency(10 * time.Millisecond)
 		start := time.Now()
@@ -134,7 +134,7 @@ func TestLatency(t *testing.T) {
 
 // Kill breaks what is open and refuses what is new; the host reaches nobody until it is used again.
 func TestKill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		a, b := n.Host(), n.Host()
 		l, err := n.Listen(b + ":7947")
@@ -190,7 +190,7 @@ func TestKillAddress(t *testing.T) {
 
 // Across a cut bytes wait and dials get no answer; both go on after Heal.
 func TestCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		a, b, c := n.Host(), n.Host(), n.Host()
 		client, server := pair(t, n, a, b)
@@ -219,7 +219,7 @@ func TestCut(t *testing.T) {
 
 // A cut in one way lets the other way pass.
 func TestCutOneWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		a, b := n.Host(), n.Host()
 		client, server := pair(t, n, a, b)
@@ -236,7 +236,7 @@ func TestCutOneWay(t *testing.T) {
 
 // A host that is cut off and killed vanishes without a sign.
 func TestVanish(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		a, b := n.Host(), n.Host()
 		client, _ := pair(t, n, a, b)
@@ -257,7 +257,7 @@ func TestVanish(t *testing.T) {
 
 // Others can connect to a frozen host, and hear of it when it thaws.
 func TestFreeze(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		a, b := n.Host(), n.Host()
 		n.Freeze(b)
@@ -327,7 +327,7 @@ func TestLoss(t *testing.T) {
 
 // gRPC works over a Net inside a bubble: calls, a killed server, one that comes back.
 func TestGRPC(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := clustertest.NewNet(1)
 		n.SetLatency(time.Millisecond)
 		a, b := n.Host(), n.Host()

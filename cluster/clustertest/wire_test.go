@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -65,7 +66,7 @@ func tell(p cluster.Peer, body []byte) *cluster.Ask {
 
 // Bodies arrive both ways and nobody shares their memory.
 func TestTell(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		_, _, _, p, e := wired(t)
 		body := []byte("told")
 		a := tell(p, body)
@@ -82,7 +83,7 @@ func TestTell(t *testing.T) {
 
 // What no transport carries is refused.
 func TestTellInvalid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		_, _, _, p, _ := wired(t)
 		for _, body := range [][]byte{nil, make([]byte, cluster.MaxBody+1)} {
 			if a := tell(p, body); !errors.Is(a.Err, cluster.ErrAskInvalid) {
@@ -110,7 +111,7 @@ func TestRefusedOrSilent(t *testing.T) {
 		{"frozen", func(n *Net, _, b string) { n.Freeze(b) }, false},
 		{"cut and killed", func(n *Net, a, b string) { n.Cut([]string{a}, []string{b}); n.Kill(b) }, false},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n, a, b, p, _ := wired(t)
 			c.do(n, a, b)
 			began := time.Now()
@@ -145,7 +146,7 @@ func TestSlow(t *testing.T) {
 			do: func(n *Net, a, b string) { n.CutOneWay([]string{b}, []string{a}) },
 		},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n, ha, hb, p, e := wired(t)
 			e.takes = c.takes
 			a := cluster.NewAsk()

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/cluster/gossip"
 	"github.com/noriahq/noria/ring"
 )
@@ -17,7 +17,7 @@ import (
 func TestAgree(t *testing.T) {
 	for _, count := range []int{3, 10, 30} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFleet(t)
 				start := time.Now()
 				nodes := f.many(count)
@@ -47,7 +47,7 @@ func TestLeave(t *testing.T) {
 	for _, count := range []int{3, 10} {
 		for most, drain := range map[time.Duration]bool{600 * time.Millisecond: true, 1200 * time.Millisecond: false} {
 			t.Run(fmt.Sprintf("%d/drain=%v", count, drain), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					f := newFleet(t)
 					nodes := f.many(count)
 					nodes[1].SetDraining(drain)
@@ -79,7 +79,7 @@ func TestDeath(t *testing.T) {
 	for _, count := range []int{3, 10} {
 		for _, vanish := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d/vanish=%v", count, vanish), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					f := newFleet(t)
 					nodes := f.many(count)
 					dead := nodes[count/2]
@@ -107,7 +107,7 @@ func TestDeath(t *testing.T) {
 
 // A node that comes back before it was missed is in each set that is told, and its new run replaces the old one at once.
 func TestRestartUnmissed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(4)
 		old := nodes[2].Members()[2]
@@ -139,7 +139,7 @@ func TestRestartUnmissed(t *testing.T) {
 
 // A node that comes back after it was missed is a member again, and missing no more.
 func TestRestartMissed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(4)
 		f.kill(nodes[2])
@@ -157,7 +157,7 @@ func TestRestartMissed(t *testing.T) {
 
 // A node that comes back elsewhere is a conflict with its old run until that is dead.
 func TestRestartElsewhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(3)
 		f.kill(nodes[2])
@@ -178,7 +178,7 @@ func TestRestartElsewhere(t *testing.T) {
 // Of two live nodes with one ID all nodes tell the newer one, and all tell the conflict; when the newer one leaves, the
 // older is in the sets again.
 func TestConflict(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(3)
 		older := nodes[2].Members()[2]
@@ -207,7 +207,7 @@ func TestConflict(t *testing.T) {
 
 // The newer of two nodes with one ID is told when it hears of the older one later, though its set stays as it was.
 func TestLateConflict(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		older := f.start("a", "")
 		time.Sleep(time.Second)
@@ -224,7 +224,7 @@ func TestLateConflict(t *testing.T) {
 
 // Draining is told to all, and taken back.
 func TestDraining(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(5)
 		for _, draining := range []bool{true, false} {
@@ -241,7 +241,7 @@ func TestDraining(t *testing.T) {
 
 // Who dies while it drains has left as far as others are concerned: nobody looks for it.
 func TestDeathWhileDraining(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(3)
 		nodes[2].SetDraining(true)
@@ -259,7 +259,7 @@ func TestDeathWhileDraining(t *testing.T) {
 func TestHeal(t *testing.T) {
 	for interval, apart := range map[time.Duration]time.Duration{10 * time.Second: time.Hour, gossip.Never: 5 * time.Minute} {
 		t.Run(fmt.Sprint(interval), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFleet(t)
 				nodes := f.many(5, func(c *gossip.Config) {
 					c.ProbeInterval, c.GossipInterval, c.RejoinInterval = 8*time.Second, 4*time.Second, interval
@@ -295,7 +295,7 @@ func TestHeal(t *testing.T) {
 
 // A death that follows others is noticed as soon: the dead are not asked to confirm it.
 func TestDeaths(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(6)
 		for len(nodes) > 1 {
@@ -315,7 +315,7 @@ func TestDeaths(t *testing.T) {
 func TestPause(t *testing.T) {
 	for _, count := range []int{3, 5, 10} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFleet(t)
 				nodes := f.many(count)
 				f.net.SetLoss(0.2)
@@ -338,7 +338,7 @@ func TestPause(t *testing.T) {
 
 // A quarter of all packets lost makes nobody dead.
 func TestLoss(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(5)
 		told := len(nodes[0].all())
@@ -355,7 +355,7 @@ func TestLoss(t *testing.T) {
 // A set is told no later than 0.6 s after its first change, even while nodes keep coming; and who takes no set for long
 // gets the newest one.
 func TestSettle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		first := f.start("a", "")
 		f.agree([]*node{first}, first)
@@ -376,7 +376,7 @@ func TestSettle(t *testing.T) {
 
 // A receiver that does not receive gets the newest set once it does.
 func TestSlowReceiver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		nodes := f.many(2)
 		slow := f.startUnread("slow")

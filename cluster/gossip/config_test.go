@@ -3,9 +3,9 @@ package gossip
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -43,7 +43,7 @@ func TestNewRefuses(t *testing.T) {
 
 // New fills in what is not given.
 func TestDefaults(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		g, err := New(Config{ID: "a", PeerAddr: "10.0.0.1:0", RejoinInterval: Never})
 		if err != nil {
 			t.Fatal(err)

@@ -10,11 +10,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/cluster/gossip"
 )
 
@@ -56,7 +56,7 @@ func TestMismatch(t *testing.T) {
 		{"protocol", func(c *gossip.Config) { c.Protocol = 2 }, `protocol 2 here, 1 at 10.0.0.1:7946`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFleet(t)
 				var l log
 				nodes := []*node{f.start("a", "", l.to(slog.LevelInfo)), f.start("b", "")}
@@ -81,7 +81,7 @@ func TestMismatch(t *testing.T) {
 
 // Of each seed that is of no use Join says why; one that is of use is enough.
 func TestSeeds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		a, b := f.start("a", ""), f.start("b", "")
 		silent, talker := f.net.Host(), f.net.Host()
@@ -147,7 +147,7 @@ func TestSeeds(t *testing.T) {
 func TestSecretKey(t *testing.T) {
 	key := func(k string) func(*gossip.Config) { return func(c *gossip.Config) { c.SecretKey = []byte(k) } }
 	const one, two = "0123456789abcdef", "fedcba9876543210"
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		var l log
 		a, b := f.start("a", "", key(one), l.to(slog.LevelDebug)), f.start("b", "", key(one))
@@ -178,7 +178,7 @@ func TestSecretKey(t *testing.T) {
 // Of two nodes with one ID and one boot, which only a fixed boot makes possible, the second is not let in, and a person is
 // told.
 func TestSameBoot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		var l log
 		boot := func(c *gossip.Config) { c.Boot = 7 }
@@ -200,7 +200,7 @@ func TestSameBoot(t *testing.T) {
 // A transport without DialContext serves too.
 func TestPlainTransport(t *testing.T) {
 	plain := func(c *gossip.Config) { c.Transport = struct{ memberlist.NodeAwareTransport }{c.Transport} }
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		a, b := f.start("a", "", plain), f.start("b", "", plain)
 		f.join(b, a)
@@ -210,7 +210,7 @@ func TestPlainTransport(t *testing.T) {
 
 // Close ends a Join that waits for an answer, and all methods say that it is over.
 func TestClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		a := f.start("a", "")
 		silent := f.net.Host()
@@ -241,7 +241,7 @@ func TestClose(t *testing.T) {
 
 // What was started and never ran gives its address back on Close; a second Run is refused.
 func TestCloseUnrun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		transport, err := f.net.Transport("10.9.9.9:7946")
 		if err != nil {
@@ -276,7 +276,7 @@ func TestCloseUnrun(t *testing.T) {
 
 // Run ends with its context; to others that is a death.
 func TestRunEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		a := f.start("a", "")
 		transport, err := f.net.Transport(f.net.Host() + ":7946")

@@ -5,14 +5,15 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // What memberlist says is a matter for Debug, some of it for Warn, and that once a minute. A logger that hangs holds up
 // nobody.
 func TestJournal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var text strings.Builder
 		j := newJournal(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		for range 2 {

@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // Every way to ask counts all that it asked for, and no limit is exceeded.
@@ -82,7 +82,7 @@ func benched(t *testing.T, b *bench, f *fake) report {
 // In an open loop a stall of a second is in the latencies of all requests that should have started meanwhile: a closed
 // loop would have measured it once.
 func TestOpenLoopCountsFromIntendedStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFake(outcome{allowed: true}, time.Second, 0)
 		r := benched(t, &bench{concurrency: 1, rate: 100, duration: 10 * time.Second}, f)
 		if r.Requests != 1000 || r.NotStarted != 0 {
@@ -101,7 +101,7 @@ func TestOpenLoopCountsFromIntendedStart(t *testing.T) {
 
 // The progress line comes once a second, says what is counted so far, and is gone at the end.
 func TestProgress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLoad(&bench{}, nil)
 		out, done, ended := new(strings.Builder), make(chan struct{}), make(chan struct{})
 		go func() {
@@ -126,7 +126,7 @@ func TestProgress(t *testing.T) {
 
 // What an open loop could not start is told.
 func TestOpenLoopTellsWhatItLeftOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := benched(t, &bench{concurrency: 2, rate: 100, duration: 9500 * time.Millisecond}, newFake(outcome{allowed: true}, time.Second))
 		if r.Requests != 20 || r.NotStarted != 930 {
 			t.Errorf("%d requests, %d not started, want 20 and 930", r.Requests, r.NotStarted)
@@ -148,7 +148,7 @@ func TestClosedLoop(t *testing.T) {
 		"silence":  {bench{concurrency: 2, duration: time.Second}, newFake(outcome{}, time.Hour), 2, 60},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := benched(t, &c.bench, c.fake)
 				if r.Requests != c.requests || r.Seconds != c.took {
 					t.Errorf("%d requests in %v s, want %d in %v", r.Requests, r.Seconds, c.requests, c.took)

@@ -4,15 +4,15 @@ import (
 	"context"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // A graceful stop does not wait for a connection on which nobody ever asks anything, and does wait for a request.
 func TestStopWithFreshConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		network := clustertest.NewNet(1)
 		l, err := network.Listen("10.0.0.1:80")
 		if err != nil {

@@ -2,6 +2,7 @@ package arrows
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -30,6 +31,35 @@ func TestTreeIsThere(t *testing.T) {
 		if _, err := os.Stat("../../" + r.dir); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Bubbles are those of clustertest/bubble, which keeps the race detector whole while timers are due at once.
+func TestBubbles(t *testing.T) {
+	root := os.DirFS("../..")
+	plain := "synctest" + ".Test("
+	found := 0
+	err := fs.WalkDir(root, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		source, err := fs.ReadFile(root, file)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(source), plain) {
+			t.Errorf("%s: %s...), want bubble.Test", file, plain)
+		}
+		if strings.Contains(string(source), "bubble.Test(") {
+			found++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found == 0 {
+		t.Error("no file with bubble.Test was looked at")
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // bugs are what a fake fleet does wrong, where it is planted.
@@ -217,7 +217,7 @@ func busy(steps ...Step) Plan {
 // runFake runs p on a fake fleet in a bubble and judges it.
 func runFake(t *testing.T, p Plan, b bugs) (h *History, v Verdict) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFake(b)
 		var err error
 		if h, err = Run(t.Context(), Config{Plan: p, Fleet: f}); err != nil {

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // runStopped runs p on a fake fleet until after.
 func runStopped(t *testing.T, p Plan, after time.Duration) (h *History, v Verdict) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		defer cancel()
 		f := newFake(bugs{})
@@ -57,7 +58,7 @@ func TestRunDoesNotStart(t *testing.T) {
 func TestLoad(t *testing.T) {
 	p := busy()
 	var last Progress
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h, err := Run(t.Context(), Config{Plan: p, Fleet: newFake(bugs{}), Watch: func(now Progress) { last = now }})
 		if err != nil {
 			t.Fatal(err)

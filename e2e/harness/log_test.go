@@ -7,11 +7,13 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // Find sees every line once, those that were there before and those that come, and ends with the log.
 func TestLogFind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLog()
 		_, _ = l.Write([]byte("one\ntw")) // a Log never fails
 		var seen []string
@@ -41,7 +43,7 @@ func TestLogFind(t *testing.T) {
 
 // Find does not wait for a line of a process that has ended, nor longer than it may.
 func TestLogFindEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newLog()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -90,7 +90,7 @@ func TestGRPCErrors(t *testing.T) {
 
 // A key that is not UTF-8 ends in an error of gRPC's own and is asked of nobody.
 func TestGRPCNotUTF8(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFake(t)
 		conn, _ := serve(t, f, Config{})
 		m := &emptypb.Empty{} // carries the bytes of a CheckRequest that Go's protobuf would not write

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -60,7 +61,7 @@ func TestGRPCDelay(t *testing.T) {
 
 // A server that stops sends the answers it holds and ends, streams and all.
 func TestGRPCShutdown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		stopping := make(chan struct{})
 		conn, s := serve(t, newFake(t), Config{Stopping: stopping})
 		client := pb.NewNoriaClient(conn)
@@ -112,7 +113,7 @@ func TestGRPCShutdown(t *testing.T) {
 
 // Shutdown does not wait for longer than it is told to.
 func TestGRPCShutdownHard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		conn, s := serve(t, newFake(t), Config{})
 		stream, err := pb.NewNoriaClient(conn).StreamChecks(t.Context())
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -42,7 +42,7 @@ func serve(t *testing.T, f Limiter, c Config) (*grpc.ClientConn, *grpc.Server) {
 // inBubble runs test with a server over f in a bubble of its own.
 func inBubble(t *testing.T, c Config, test func(t *testing.T, f *fake, client pb.NoriaClient)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFake(t)
 		conn, _ := serve(t, f, c)
 		test(t, f, pb.NewNoriaClient(conn))
@@ -162,7 +162,7 @@ func TestGRPCReset(t *testing.T) {
 
 // Reflection names the services, so that grpcurl needs no .proto.
 func TestReflection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		conn, _ := serve(t, newFake(t), Config{})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -2,17 +2,18 @@ package api
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // The server and each of its services serve while the node is ready.
 func TestHealth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFake(t)
 		conn, _ := serve(t, f, Config{})
 		client := healthpb.NewHealthClient(conn)

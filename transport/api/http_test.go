@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // post asks h for path with body.
@@ -88,7 +88,7 @@ func TestHTTPGolden(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				h := NewHTTP(newFake(t), Config{})
 				var b strings.Builder
 				for _, body := range c.bodies {
@@ -291,7 +291,7 @@ func TestHTTPStatus(t *testing.T) {
 
 // An admitted request that has to wait is answered when its turn comes. What the server does not wait for is told.
 func TestHTTPDelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := NewHTTP(newFake(t), Config{MaxHold: 2 * time.Second})
 		for i, want := range []struct {
 			cost int

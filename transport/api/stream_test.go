@@ -7,13 +7,13 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -198,7 +198,7 @@ func (s *slow) Check(ctx context.Context, r bucket.Request) (bucket.Decision, er
 
 // No more than MaxInFlight checks of a stream are decided on at once; the rest waits at the client.
 func TestStreamInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := &slow{fake: newFake(t)}
 		conn, _ := serve(t, s, Config{MaxInFlight: 1200})
 		stream, err := pb.NewNoriaClient(conn).StreamChecks(t.Context())
@@ -226,7 +226,7 @@ func TestStreamInFlight(t *testing.T) {
 
 // A client that sends and never reads costs the server a bounded number of answers, and its end frees them.
 func TestStreamDeafClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFake(t)
 		conn, _ := serve(t, f, Config{MaxHeld: 50})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // An answer is held exactly until its turn, unless nobody would hear it or the server holds enough; then it goes out at
@@ -29,7 +31,7 @@ func TestTurns(t *testing.T) {
 		{name: "deadline before the turn", deadline: time.Millisecond, delay: time.Second, left: time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				ctx := t.Context()
 				if c.deadline > 0 {
 					var cancel context.CancelFunc
@@ -48,7 +50,7 @@ func TestTurns(t *testing.T) {
 
 // No more than MaxHeld answers are held; a place that is given back is used again.
 func TestTurnsFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		turns := newTurns(Config{MaxHeld: 2}.withDefaults())
 		for range 2 {
 			go turns.wait(t.Context(), time.Second)
@@ -68,7 +70,7 @@ func TestTurnsFull(t *testing.T) {
 // A server that stops sends its held answers at once, with what is left to wait; a caller that goes away is not waited
 // for.
 func TestTurnsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		stopping := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(stopping) })
 		left, err := newTurns(Config{Stopping: stopping}.withDefaults()).wait(t.Context(), 3*time.Second)
@@ -76,7 +78,7 @@ func TestTurnsEnd(t *testing.T) {
 			t.Errorf("wait until the server stops = %v, %v, want 2s", left, err)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		if _, err := newTurns(Config{}.withDefaults()).wait(ctx, 3*time.Second); !errors.Is(err, context.Canceled) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/client"
 )
@@ -157,7 +158,7 @@ func limit(t testing.TB, text string) bucket.Limit {
 
 // Every field of a request comes to the node as it was asked, and every field of its decision back.
 func TestFields(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1")
 		c := f.client()
 		want := []bucket.Request{
@@ -191,7 +192,7 @@ func TestFields(t *testing.T) {
 
 // Checks that are made at once share messages, are each decided on once, and get each its own answer.
 func TestBatches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1")
 		c := f.client()
 		const callers, each = 100, 50
@@ -229,7 +230,7 @@ func TestBatches(t *testing.T) {
 
 // A thousand checks with the longest keys, from many callers at once, fit into what a node takes.
 func TestBatchesFit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1")
 		c := f.client()
 		var all sync.WaitGroup
@@ -262,7 +263,7 @@ func TestBatchesFit(t *testing.T) {
 
 // When a node stops, its callers go on at another one: no call fails, and none is decided on twice.
 func TestNodeStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1", "b:1")
 		c := f.client()
 		var allowed, stop atomic.Int64
@@ -303,7 +304,7 @@ func TestNodeStops(t *testing.T) {
 // When a node is killed, calls that are under way there end with ErrLost, but for those with ids, which are asked again; the next go
 // to another node.
 func TestNodeKilled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1", "b:1")
 		c := f.client()
 		r := bucket.Request{Key: "k", Limit: limit(t, "quota 10"), Cost: 1}
@@ -347,7 +348,7 @@ func TestNodeKilled(t *testing.T) {
 
 // With nobody there a call ends with Unavailable, soon; and once somebody is there, calls are answered.
 func TestNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		c := f.client("a:1", "b:1")
 		r := bucket.Request{Key: "k", Limit: limit(t, "quota 10"), Cost: 1}
@@ -369,7 +370,7 @@ func TestNobody(t *testing.T) {
 // Who waits gives up when its context ends, whatever its node does, and so does who waits for others to be answered. Close ends
 // the rest.
 func TestGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1")
 		f.nodes["a:1"].blocked = make(chan struct{})
 		c, err := client.New(client.Config{Targets: []string{"a:1"}, MaxInFlight: 2, DialOptions: []grpc.DialOption{grpc.WithContextDialer(f.dial)}})
@@ -411,7 +412,7 @@ func TestGivesUp(t *testing.T) {
 
 // An answer that comes after its caller gave up is nobody else's.
 func TestLateAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1")
 		c := f.client()
 		blocked := make(chan struct{})
@@ -430,7 +431,7 @@ func TestLateAnswer(t *testing.T) {
 
 // A node that says nothing costs its callers one wait, and the next are asked elsewhere.
 func TestSilentNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a:1", "b:1")
 		c := f.client()
 		r := bucket.Request{Key: "k", Limit: limit(t, "quota 10"), Cost: 1}

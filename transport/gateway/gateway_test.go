@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/transport/gateway"
 )
 
@@ -235,7 +237,7 @@ func decode(t *testing.T, body string) map[string]any {
 
 // A request in a queue goes ahead when its turn comes, and not before.
 func TestDelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := admit
 		d.Delay = 3 * time.Second
 		began := time.Now()
@@ -250,7 +252,7 @@ func TestDelay(t *testing.T) {
 
 // A client that goes away while it waits for its turn never reaches the upstream.
 func TestDelayCanceled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		d := admit
 		d.Delay = time.Hour
 		r := newRig(t, &script{decision: d}, func(http.ResponseWriter, *http.Request) { t.Error("the upstream was asked") }, nil)
@@ -285,7 +287,7 @@ func TestFailures(t *testing.T) {
 		{name: "fault", limiter: &script{err: errors.New("10.1.2.3 is on fire")}, status: 500, kind: "internal"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				r := newRig(t, c.limiter, c.upstream, func(c *gateway.Config) { c.UpstreamWait = 2 * time.Second })
 				res, body := r.get(t, "/")
 				got := decode(t, body)
@@ -305,7 +307,7 @@ func TestFailures(t *testing.T) {
 
 // A dead upstream is logged, but not once for each request.
 func TestDeadUpstreamIsNotAFlood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t, &script{decision: admit}, nil, nil)
 		for range 50 {
 			r.get(t, "/")
@@ -324,7 +326,7 @@ func TestDeadUpstreamIsNotAFlood(t *testing.T) {
 
 // A stream is passed on as it comes, for longer than any timeout of the gateway, and canceled upstream with the client.
 func TestStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
 		r := newRig(t, &script{decision: admit}, func(w http.ResponseWriter, r *http.Request) {
 			defer close(ended)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // skips returns how far the clock of a is ahead of the bubble's. It is called before anything runs by that.
@@ -34,7 +35,7 @@ func TestStall(t *testing.T) {
 		{"no stall", 0, 2 * slowWait, cluster.ErrPeerSilent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f, _ := slowFleet(t, c.takes)
 				ahead := f.skips()
 				if a := told(f.peer, time.Second); a.Err != nil {
@@ -53,7 +54,7 @@ func TestStall(t *testing.T) {
 // Who asks after a stall and before the alarm has run does not wait for what the clock stood still, and a peer that is
 // silent is tried again as if there had been none.
 func TestStallBeforeAlarm(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f, _ := slowFleet(t, 0)
 		ahead := f.skips()
 		if a := told(f.peer, time.Second); a.Err != nil {
@@ -82,7 +83,7 @@ func TestStallsManyTimes(t *testing.T) {
 	const stall = 30 * time.Millisecond
 	for name, talks := range map[string]time.Duration{"a silent peer": 0, "a peer that is heard of": 3 * slowMost} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f, tell := slowFleet(t, time.Minute)
 				ahead := f.skips()
 				tell(talks, func() {})
@@ -114,7 +115,7 @@ func TestStallsManyTimes(t *testing.T) {
 func TestStallIsNotNear(t *testing.T) {
 	for name, at := range map[string]time.Duration{"the alarm looks after the answer": 1, "the alarm looks before the answer": stride - 1} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f, _ := slowFleet(t, stride/2)
 				ahead := f.skips()
 				if a := told(f.peer, slowWait); a.Err != nil { // for that long the alarm looks every stride

@@ -7,12 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/transport/peer"
 )
 
@@ -64,7 +64,7 @@ func parse(t *testing.T, s string) bucket.Limit {
 func TestClusterExact(t *testing.T) {
 	for _, size := range []int{3, 10, 30} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				setup := overGRPC
 				setup.Config = func(c *cluster.Config) { c.Ring.Partitions = 1024 } // cheaper: each node computes each table
 				c := clustertest.StartWith(t, setup, names(size)...)
@@ -102,7 +102,7 @@ func spendAtOnce(t *testing.T, c *clustertest.Cluster, key string, l bucket.Limi
 
 // All-or-nothing checks over the keys of three nodes give back what they took when one denies.
 func TestClusterCheckAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, overGRPC, "a", "b", "c")
 		reqs := []bucket.Request{{Key: c.KeyAt("c", "scarce"), Limit: parse(t, "quota 30"), Cost: 1}}
 		for _, at := range c.Names() {
@@ -136,7 +136,7 @@ func TestClusterCheckAll(t *testing.T) {
 
 // A frozen holder costs its callers PeerWait once. From then on they are answered at once, until it is back.
 func TestClusterFrozenHolder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, overGRPC, "a", "b", "c")
 		r := bucket.Request{Key: c.KeyAt("b", "key"), Limit: parse(t, "100/s"), Cost: 1, OnLost: bucket.Allow}
 		check := func() (bucket.Decision, time.Duration) {
@@ -176,7 +176,7 @@ func TestClusterFrozenHolder(t *testing.T) {
 
 // After a death the others decide in full once they know, and a node that comes back under its name is asked again.
 func TestClusterKillAndReturn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, overGRPC, names(5)...)
 		key := c.KeyAt("n03", "key")
 		c.Kill("n03")

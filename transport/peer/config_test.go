@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
 // What does not make a Transport is refused with what would.
@@ -52,7 +53,7 @@ func TestAdvertise(t *testing.T) {
 
 // The calls of a Transport that come out of order say so.
 func TestOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		tr := mustNew(t, Config{Listener: n.listen("b", 1024)})
 		if err := tr.Serve(t.Context(), helloOf("b"), everyone{}); err == nil || !strings.Contains(err.Error(), "Listen was not called") {

@@ -15,12 +15,13 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
 // Everything that an ask says arrives, and so does everything that is answered.
 func TestRoundTrip(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var got []cluster.Ask
 		decision := bucket.Decision{
 			Allowed: true, Degraded: true, Source: bucket.FromLease, Remaining: 5,
@@ -72,7 +73,7 @@ func TestOtherAnswers(t *testing.T) {
 		{Status: cluster.NotHolder},
 		{Status: cluster.Invalid, Reason: "bad limit"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) { asks[0].Answer = want }})
 			a := newAsk("k", time.Second)
 			if _, err := f.ask(a); err != nil {
@@ -87,7 +88,7 @@ func TestOtherAnswers(t *testing.T) {
 
 // A refund and a reset are answered without decisions.
 func TestOps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		for _, op := range []cluster.Op{cluster.OpRefund, cluster.OpReset} {
 			a := newAsk("k", time.Second)
@@ -104,7 +105,7 @@ func TestOps(t *testing.T) {
 
 // An ask that no peer would accept ends without being sent.
 func TestAskInvalid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		for name, spoil := range map[string]func(*cluster.Ask){
 			"no checks": func(a *cluster.Ask) { a.Checks = nil },
@@ -137,7 +138,7 @@ func TestAskInvalid(t *testing.T) {
 
 // Many who ask at the same time share messages.
 func TestBatching(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		var wg sync.WaitGroup
 		for i := range 64 {
@@ -160,7 +161,7 @@ func TestBatching(t *testing.T) {
 
 // A message holds as many checks as it may, and asks with many checks get through beside others.
 func TestLargeBatches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var most atomic.Int64
 		f := newFleet(t, Config{MaxBatch: 1024}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
 			n := 0
@@ -191,7 +192,7 @@ func TestLargeBatches(t *testing.T) {
 
 // The largest ask there may be gets through, and so does its answer.
 func TestLargestAsk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
 			for i := range asks[0].Checks {
 				asks[0].Checks[i].Decision = bucket.Decision{
@@ -219,7 +220,7 @@ func TestLargestAsk(t *testing.T) {
 
 // A frozen peer costs its callers their Wait once. Then asks end at once but for one in 100 ms, until it answers.
 func TestFrozenPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const wait = 50 * time.Millisecond
 		f := newFleet(t, Config{}, everyone{})
 		if _, err := f.ask(newAsk("k", wait)); err != nil {
@@ -258,7 +259,7 @@ func TestFrozenPeer(t *testing.T) {
 // A peer that is slow, so that asks wait in vain for those before them, is not taken for one that is gone: each caller
 // gets the time it has.
 func TestSlowPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const wait = 50 * time.Millisecond
 		f := newFleet(t, Config{}, handler{answer: func(ring.Member, []cluster.Ask) { time.Sleep(30 * time.Millisecond) }})
 		var answered, late, atOnce atomic.Int64
@@ -288,7 +289,7 @@ func TestSlowPeer(t *testing.T) {
 // Callers who wait for a frozen peer at the same time wait no longer than one does, even when so much is queued that a
 // send blocks.
 func TestFrozenPeerBlocksWriter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const wait = 50 * time.Millisecond
 		f := newFleet(t, Config{}, everyone{})
 		if _, err := f.ask(newAsk("k", wait)); err != nil {
@@ -316,7 +317,7 @@ func TestFrozenPeerBlocksWriter(t *testing.T) {
 
 // A peer that is frozen for longer than keepalive allows is connected to again once it thaws.
 func TestFrozenForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		if _, err := f.ask(newAsk("k", time.Second)); err != nil {
 			t.Fatalf("Ask: %v", err)
@@ -338,7 +339,7 @@ func TestFrozenForLong(t *testing.T) {
 
 // Each ask ends at most a tick after its Wait, whatever other asks wait for.
 func TestWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		f.host.setDeaf(true)
 		var wg sync.WaitGroup
@@ -360,7 +361,7 @@ func TestWaits(t *testing.T) {
 
 // Asks of an address that swallows everything wait once, not each for itself.
 func TestDeafAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		f.host.setDeaf(true)
 		const wait = 50 * time.Millisecond
@@ -389,7 +390,7 @@ func TestDeafAddress(t *testing.T) {
 
 // A peer whose address refuses connections costs nothing but the first try, and the errors say that it is gone.
 func TestDeadPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		if _, err := f.ask(newAsk("k", time.Second)); err != nil {
 			t.Fatalf("Ask: %v", err)
@@ -413,7 +414,7 @@ func TestDeadPeer(t *testing.T) {
 
 // Who knows that the peer is back need not wait for the next try.
 func TestBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		f.kill()
 		f.ask(newAsk("k", time.Second))
@@ -430,7 +431,7 @@ func TestBack(t *testing.T) {
 
 // What was sent on a stream that breaks ends at once and is not sent again; what was not is sent on the next stream.
 func TestStreamBreaks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		seen := map[string]int{}
 		f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
 			for i := range asks {
@@ -472,7 +473,7 @@ func TestStreamBreaks(t *testing.T) {
 
 // A queue that is full ends asks at once.
 func TestFullQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{MaxQueue: 10}, everyone{})
 		f.ask(newAsk("k", time.Second))
 		f.host.freeze()
@@ -503,7 +504,7 @@ func TestFullQueue(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for name, who := range map[string]ring.Member{"by the peer": "a", "by the asker": "b"} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				var fits atomic.Bool
 				hello := func(h cluster.Hello) error {
 					if h.ID == who && !fits.Load() {
@@ -546,7 +547,7 @@ func checkRefused(t *testing.T, p cluster.Peer, fits *atomic.Bool) {
 
 // An address that another node has now is not asked.
 func TestOtherNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		f.peer = f.a.Peer("c", "b")
 		_, err := f.ask(newAsk("k", time.Second))
@@ -566,7 +567,7 @@ func TestCloseEnds(t *testing.T) {
 		"transport": {func(f *fleet) { f.a.Close() }, cluster.ErrPeerShutdown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFleet(t, Config{}, everyone{})
 				f.ask(newAsk("k", time.Second))
 				f.host.freeze()
@@ -593,7 +594,7 @@ func TestCloseEnds(t *testing.T) {
 
 // Asks from before Serve wait for it.
 func TestAskBeforeServe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		tr := mustNew(t, Config{Listener: f.net.listen("c", 1<<16), Dialer: f.net.dial})
 		defer tr.Close()

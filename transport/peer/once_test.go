@@ -7,12 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -99,7 +99,7 @@ func TestExactlyOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawStory(rt)
 		var flaws []string
-		synctest.Test(t, func(t *testing.T) { flaws = tell(t, s, nil) })
+		bubble.Test(t, func(t *testing.T) { flaws = tell(t, s, nil) })
 		if len(flaws) > 0 {
 			rt.Fatalf("%d flaws, the first: %s", len(flaws), flaws[0])
 		}
@@ -236,7 +236,7 @@ func TestExactlyOnceFinds(t *testing.T) {
 		},
 		"has the answer": func(_ *teller, _ cluster.Peer, a *cluster.Ask) { a.Done(nil) },
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			s := story{buffer: 10, steps: []step{{what: "ask", wait: time.Second, count: 2, key: 20}, {what: "pause"}}}
 			flaws := tell(t, s, func(w *teller) { w.peer = planted{w.peer, w, bug} })
 			if len(flaws) == 0 || !strings.Contains(flaws[0], name) {

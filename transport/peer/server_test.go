@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 	"github.com/noriahq/noria/transport/peerpb"
 )
@@ -29,7 +30,7 @@ type rawStream = grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame]
 // raw runs test with a stream to b, of which nothing was said yet.
 func raw(t *testing.T, h cluster.Handler, test func(*testing.T, *fleet, rawStream)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, h)
 		synctest.Wait()
 		conn := f.rawConn()
@@ -246,7 +247,7 @@ func TestSilentClient(t *testing.T) {
 
 // Who connects and says nothing at all does not keep the connection, nor does who speaks something else.
 func TestNoClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		for _, hi := range []string{"", "GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + strings.Repeat("\xff", 100)} {
 			conn, err := f.net.dial(t.Context(), "b")
@@ -299,7 +300,7 @@ func TestEndlessBatch(t *testing.T) {
 
 // More connections and streams than allowed are turned away, and there is room again when others end.
 func TestCaps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		tr := mustNew(t, Config{Listener: n.listen("b", 1<<16), MaxConns: 2, MaxStreams: 3})
 		defer tr.Close()
@@ -356,7 +357,7 @@ func TestBadAnswers(t *testing.T) {
 		"large":              {Hello: &peerpb.Hello{Label: strings.Repeat("x", maxMessage)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := newFleet(t, Config{}, everyone{})
 				f.evil(frame)
 				took, err := f.ask(newAsk("k", time.Second))
@@ -370,7 +371,7 @@ func TestBadAnswers(t *testing.T) {
 
 // An answer that comes twice ends the stream, and a late one is dropped.
 func TestAnswersTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		answer := &peerpb.Answer{Decisions: []*peerpb.Decision{{Allowed: true}}}
 		good := &peerpb.Frame{Seq: 1, Answers: []*peerpb.Answer{answer}}
@@ -414,7 +415,7 @@ func (e evilPeer) Talk(s grpc.BidiStreamingServer[peerpb.Frame, peerpb.Frame]) e
 
 // A stranger's port is no peer.
 func TestNotAPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, everyone{})
 		f.kill()
 		s := grpc.NewServer()
@@ -428,7 +429,7 @@ func TestNotAPeer(t *testing.T) {
 
 // Garbage fills neither the log nor the counters of others: one line a second.
 func TestComplaints(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		n := newNetwork()
 		tr := mustNew(t, Config{Listener: n.listen("b", 1<<16), Logger: slog.New(slog.NewJSONHandler(&log, nil))})
@@ -453,7 +454,7 @@ func TestComplaints(t *testing.T) {
 
 // Greet tells who listens, before anybody is anybody's peer.
 func TestGreet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, handler{hello: func(cluster.Hello) error { return errors.New("no") }})
 		got, err := f.a.Greet(t.Context(), "b")
 		if diff := cmp.Diff(got, helloOf("b")); err != nil || diff != "" {
@@ -474,7 +475,7 @@ func TestGreet(t *testing.T) {
 
 // Serve ends with its context, when no answer is being made any more.
 func TestServeEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		tr := mustNew(t, Config{Listener: n.listen("b", 1<<16)})
 		defer tr.Close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -59,7 +60,7 @@ func patientAsk() *cluster.Ask {
 
 // A peer that takes three times Wait, and is heard of on the other link meanwhile, is waited for.
 func TestSlowPeerHeardOf(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f, tell := slowFleet(t, 3*slowWait)
 		tell(3*slowWait, func() {})
 		if took, err := f.ask(patientAsk()); err != nil || took != 3*slowWait {
@@ -70,7 +71,7 @@ func TestSlowPeerHeardOf(t *testing.T) {
 
 // Asks that wait for those before them are answered however many those are, because the peer is heard of.
 func TestSlowQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const takes = 30 * time.Millisecond
 		f, _ := slowFleet(t, takes)
 		var asks []*cluster.Ask
@@ -95,7 +96,7 @@ func TestSlowQueue(t *testing.T) {
 // A slow peer that is not heard of any more is waited for Wait from its last word on, and the next asks end at once.
 func TestSlowPeerFallsSilent(t *testing.T) {
 	for _, talks := range []time.Duration{0, 2 * slowWait} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			f, tell := slowFleet(t, time.Second)
 			if a := told(f.peer, time.Second); a.Err != nil {
 				t.Fatalf("tell: %v", a.Err)
@@ -116,7 +117,7 @@ func TestSlowPeerFallsSilent(t *testing.T) {
 // However much is heard of a peer, an ask that it does not answer ends at its Most. A stream from which nothing came for
 // that long costs no more callers as much; an ask without Most does not make it count as silent sooner.
 func TestMost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f, tell := slowFleet(t, 3*time.Second)
 		tell(2*slowMost, func() {})
 		first := patientAsk()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -34,7 +35,7 @@ func bodyOf(seed, n int) []byte { return bytes.Repeat(fmt.Appendf(nil, "%d,", se
 // What is told arrives, and so does what is answered, up to the largest bodies and more of them than a message holds.
 // The answers stay what they are when other messages follow.
 func TestTell(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, echo)
 		var told []*cluster.Ask
 		for _, n := range []int{1, 127, 128, 5000, cluster.MaxBody, cluster.MaxBody, cluster.MaxBody, cluster.MaxBody, cluster.MaxBody, 7} {
@@ -60,7 +61,7 @@ func TestTell(t *testing.T) {
 
 // An answer that is too long, or a body for a check, is an answer that says so, and the stream goes on.
 func TestBadAnswerBody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, Config{}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
 			asks[0].Answer.Body = make([]byte, cluster.MaxBody+1)
 		}})
@@ -78,7 +79,7 @@ func TestBadAnswerBody(t *testing.T) {
 
 // Checks are answered while bodies wait that the peer does not take in, and the bodies that wait are bounded.
 func TestChecksPassTells(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		f := newFleet(t, Config{MaxTold: 4 << 20}, handler{answer: func(_ ring.Member, asks []cluster.Ask) {
 			if asks[0].Op == cluster.OpTell {
@@ -125,7 +126,7 @@ func TestTellEnds(t *testing.T) {
 		"closed": {func(f *fleet) { f.peer.Close() }, cluster.ErrPeerLost},
 		"shut":   {func(f *fleet) { f.a.Close() }, cluster.ErrPeerShutdown},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			f := newFleet(t, Config{}, echo)
 			if _, err := f.ask(newTell([]byte("b"), time.Second)); err != nil {
 				t.Fatalf("tell: %v", err)

@@ -1,0 +1,6 @@
+//go:build !race
+
+package bubble
+
+// race tells whether this was built with the race detector.
+const race = false
