@@ -24,7 +24,8 @@ func TestLearn(t *testing.T) {
 		{"at first", func() {}, "b"},
 		{"c, by a term that is higher", func() { a.Learn(p, "c", 9) }, "c"},
 		{"b, by a term that is lower", func() { a.Learn(p, "b", 3) }, "c"},
-		{"somebody who is no member", func() { a.Learn(p, "x", 9) }, "c"},
+		{"somebody who is no member: the target", func() { a.Learn(p, "x", 9) }, "b"},
+		{"c, once more", func() { a.Learn(p, "c", 9) }, "c"},
 		{"a term that no partition has", func() { a.Learn(p, "b", maxTerm+1) }, "c"},
 		{"b does not answer, which it was not", func() { a.Lost(p, "b") }, "c"},
 		{"c does not answer: the target", func() { a.Lost(p, "c") }, "b"},
@@ -118,5 +119,35 @@ func TestManyClaims(t *testing.T) {
 	r := &Reply{Places: n.claimed(m, msg)}
 	if got := len(r.Append(nil)); got > 256<<10 {
 		t.Errorf("an answer to a claim has %d bytes, want at most %d", got, 256<<10)
+	}
+}
+
+// A holder that has its buckets back, because who claimed them does not want them any more, forgets the term by which they went:
+// who claims them next would take it for a holder of the past.
+func TestRefusedHandoff(t *testing.T) {
+	l := newLab(t, "a", "b")
+	l.start("c", false)
+	refused := 0
+	l.drop = func(_, to ring.Member, m *Message) bool {
+		if to == "c" && m.Kind == Handoff && refused == 0 { // just before it comes c begins to leave
+			l.sees["c"] = []Member{{ID: "a", Boot: 1}, {ID: "b", Boot: 1}, {ID: "c", Boot: 1, Draining: true}}
+			l.view("c")
+			refused = len(m.Parts)
+		}
+		return false
+	}
+	l.see("a", "b", "c")
+	l.pass(time.Second)
+	if refused == 0 {
+		t.Fatal("nothing was handed to c")
+	}
+	l.see("a", "b", "-c")
+	l.settle()
+	for id, c := range l.cores {
+		for p := range c.parts {
+			if q := &c.parts[p]; q.state == holding && q.toTerm > q.mine {
+				t.Errorf("%s holds partition %d by term %d, and tells who claims it of term %d", id, p, q.mine, q.toTerm)
+			}
+		}
 	}
 }

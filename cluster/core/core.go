@@ -166,10 +166,10 @@ func (n *Core) Learn(p ring.Partition, holder ring.Member, term Term) {
 		return
 	}
 	switch {
-	case holder == "" || holder == n.Self: // who was asked knows no better: the next best is to ask the target
-		q.holder = ""
 	case n.members[holder] != nil:
 		q.holder = holder
+	default: // who was asked knows no better, or only one who has left: the next best is to ask the target
+		q.holder = ""
 	}
 	n.hear(int(p), term)
 	n.publish(int(p))

@@ -117,7 +117,7 @@ func (n *Core) hold(p int, term Term) {
 	}
 	n.founded = true
 	q.state, q.term, q.mine, q.holder, q.expect = holding, term, term, n.Self, ""
-	q.to, q.toRound, q.sending, q.heir = "", 0, 0, ""
+	q.to, q.toRound, q.toTerm, q.sending, q.heir = "", 0, 0, 0, "" // no term but mine was given away
 	q.got, q.merged = chunks{}, nil
 	n.Store.Hold(p)
 	n.refill(p)
