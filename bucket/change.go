@@ -39,7 +39,7 @@ func (s *Store) Track(on bool) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		sh.each(func(r *record) { r.bits = r.plan() })
+		sh.each((*record).unchanged)
 		s.changed[i] = nil
 		sh.mu.Unlock()
 	}
@@ -80,12 +80,12 @@ func (s *Store) changesOf(now Instant, i, most int, to []Change) []Change {
 	for ; seen < len(listed) && len(to)-before < most; seen++ {
 		r := sh.record(listed[seen])
 		replaces := r.bits&lowered != 0
-		r.bits = r.plan()
+		r.unchanged()
 		if r.tag == 0 {
 			continue
 		}
-		if debt, _ := r.bucket.missing(now, s.plans.at(r.plan())); debt > 0 || replaces {
-			to = append(to, Change{s.part(i, r), s.state(now, r, debt), replaces})
+		if debt := s.missing(now, i, r); debt > 0 || replaces {
+			to = append(to, Change{s.part(i, r), s.state(now, i, r, debt), replaces})
 		}
 	}
 	s.changed[i] = slices.Delete(listed, 0, seen)
@@ -177,7 +177,7 @@ func (s *Store) unlist(part int) {
 		if r.tag != 0 && r.tag>>(32-s.width) != number {
 			return false
 		}
-		r.bits = r.plan()
+		r.unchanged()
 		return true
 	})
 }

@@ -52,6 +52,7 @@ func (s *Store) charge(now Instant, part int, number uint16, r *Request) (done b
 		}
 		rec = s.add(part, tag, r.Key, number, s.first(now, part, plan, r.ColdStart))
 	}
+	s.firm(now, i, rec)
 	b := s.under(now, rec, number)
 	b.Charge(now, plan, r.Cost)
 	s.rewrite(part, rec, number, b, r.Durability == Ephemeral)

@@ -44,10 +44,13 @@ func (s *Store) evict(now Instant) bool {
 		return true // somebody else was quicker
 	}
 	plan := s.plans.at(r.plan())
-	units, _ := r.bucket.missing(now, plan)
+	units := s.missing(now, victim.shard, r)
+	if r.bits&lent != 0 {
+		return true // somebody was lent of it meanwhile
+	}
 	s.forgotten.Add(plan.roundUp(units))
 	s.evicted.Add(1)
-	s.drop(sh, r)
+	s.drop(victim.shard, r)
 	return true
 }
 
@@ -95,8 +98,11 @@ func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, 
 		if e.tag == 0 || sh.isFrozen(e.tag>>(32-s.width)) {
 			continue
 		}
-		seen++
 		r := sh.record(e.at)
+		if s.firm(now, i, r); r.bits&lent != 0 {
+			continue // others may spend of it yet
+		}
+		seen++
 		if _, missing := r.bucket.missing(now, s.plans.at(r.plan())); missing < least {
 			fullest, least = r, missing
 		}

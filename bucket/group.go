@@ -88,6 +88,7 @@ func (g *group) read(i int) error {
 		it.plan = w.record.plan()
 	}
 	if w.record != nil {
+		g.s.firm(g.now, it.Partition>>g.s.width, w.record)
 		w.before = g.s.under(g.now, w.record, it.plan)
 	} else {
 		w.before = g.s.first(g.now, it.Partition, g.s.plans.at(it.plan), it.Request.ColdStart)
@@ -108,11 +109,21 @@ func (g *group) decide() bool {
 			b.take(g.now, plan, it.Request.Cost, &it.Decision)
 			if it.Decision.Allowed && it.Request.Cost > 0 {
 				it.receipt = b.Receipt(plan, it.Request.Cost)
+				it.receipt.owed -= g.lent(it)
 			}
 		}
 		all = all && it.Decision.Allowed
 	}
 	return all
+}
+
+// lent returns the units that are lent of it's bucket: with these it is as full as it can be.
+func (g *group) lent(it *Item) int64 {
+	r := g.work[it.work].record
+	if r == nil || r.bits&lent == 0 {
+		return 0
+	}
+	return g.s.plans.at(it.plan).cost(g.s.leases[it.Partition>>g.s.width][g.s.leased(r)].total)
 }
 
 // recall answers item i as a request with its id and key was answered before, here or among the items before it, if any

@@ -70,9 +70,11 @@ func (s *Store) refund(now Instant, h *Hold) {
 	if r == nil || s.plans.at(r.plan()) != h.plan {
 		return
 	}
+	s.firm(now, h.part>>s.width, r)
 	since := s.reliefs.of(tag).since(h.then, h.plan)
 	if units := r.bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
 		s.reliefs.give(tag, h.plan, units)
+		s.firm(now, h.part>>s.width, r)
 		if !h.silent {
 			s.note(h.part, r, lowered)
 		}

@@ -13,6 +13,10 @@ type State struct {
 
 	// Left is, for limits with a window, the time until the window ends.
 	Left time.Duration
+
+	// Lent is how many tokens, of those that the bucket misses, others may spend for LentFor yet (see Store.Lend).
+	Lent    int64
+	LentFor time.Duration
 }
 
 // Hold makes s decide on partition part from now on, after Import if there was something to bring. Its buckets do not count
@@ -63,7 +67,7 @@ func (s *Store) Drop(part int) int {
 	defer sh.mu.Unlock()
 	records := sh.of(s.number(part), s.width)
 	for _, r := range records {
-		s.drop(sh, r)
+		s.drop(part>>s.width, r)
 	}
 	return len(records)
 }
@@ -80,9 +84,9 @@ func (s *Store) Export(now Instant, part int) []State {
 	records := sh.of(s.number(part), s.width)
 	states := make([]State, 0, len(records))
 	for _, r := range records {
-		debt, _ := r.bucket.missing(now, s.plans.at(r.plan()))
+		debt := s.missing(now, part>>s.width, r)
 		if debt > 0 || s.isCold(now, part>>s.width, r) {
-			states = append(states, s.state(now, r, debt))
+			states = append(states, s.state(now, part>>s.width, r, debt))
 		}
 	}
 	return states
@@ -100,19 +104,20 @@ func (s *Store) State(now Instant, part int, key string) (State, bool) {
 	if r == nil {
 		return State{}, false
 	}
-	debt, _ := r.bucket.missing(now, s.plans.at(r.plan()))
+	debt := s.missing(now, part>>s.width, r)
 	if debt == 0 {
 		return State{}, false
 	}
-	return s.state(now, r, debt), true
+	return s.state(now, part>>s.width, r, debt), true
 }
 
-// state returns r, which misses debt.
-func (s *Store) state(now Instant, r *record, debt int64) State {
+// state returns r, of shard i, which misses debt.
+func (s *Store) state(now Instant, i int, r *record, debt int64) State {
 	plan := s.plans.at(r.plan())
 	st := State{Key: cloned(r.key()), Limit: plan.limit, Debt: debt}
 	if debt > 0 {
 		st.Left = plan.left(now, r.bucket)
+		st.Lent, st.LentFor = s.lentOf(now, i, r)
 	}
 	return st
 }
@@ -180,11 +185,13 @@ func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	plan := s.plans.at(number)
 	b := plan.arrived(now, st)
 	if r := sh.find(tag, st.Key); r != nil {
+		s.firm(now, part>>s.width, r)
 		b.Merge(plan, s.under(now, r, number))
 		s.rewrite(part, r, number, b, false)
+		s.came(now, part>>s.width, r, st, false)
 		return true
 	}
-	return s.bring(part, tag, number, st.Key, b)
+	return s.bring(now, part, tag, number, st, b)
 }
 
 // replace makes st the bucket of its key.
@@ -197,21 +204,24 @@ func (s *Store) replace(now Instant, part int, number uint16, st *State) bool {
 	if r := sh.find(tag, st.Key); r != nil {
 		s.drained(r)
 		s.rewrite(part, r, number, b, true)
+		s.came(now, part>>s.width, r, st, true)
 		s.note(part, r, lowered)
 		return true
 	}
-	return s.bring(part, tag, number, st.Key, b)
+	return s.bring(now, part, tag, number, st, b)
 }
 
-// bring makes b the bucket of a key that has none, and says whether there was room.
-func (s *Store) bring(part int, tag uint32, number uint16, key string, b Bucket) bool {
+// bring makes b the bucket of st's key, which has none, and says whether there was room.
+func (s *Store) bring(now Instant, part int, tag uint32, number uint16, st *State, b Bucket) bool {
 	if b.debt == 0 && !s.cold.has(part) {
 		return true
 	}
 	if !s.reserve(1) {
 		return false
 	}
-	s.note(part, s.add(part, tag, key, number, b), 0)
+	r := s.add(part, tag, st.Key, number, b)
+	s.came(now, part>>s.width, r, st, false)
+	s.note(part, r, 0)
 	return true
 }
 

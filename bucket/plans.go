@@ -9,7 +9,7 @@ import (
 )
 
 // maxPlans is how many different limits may be in use at once in one Store.
-const maxPlans = 1 << 14
+const maxPlans = 1 << 13
 
 // plans gives each limit in use a small number, which is all that a record keeps of it. Reading one is a load; a limit
 // that no bucket uses any more makes room when another needs it.

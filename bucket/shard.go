@@ -43,6 +43,7 @@ type record struct {
 const (
 	changed uint16 = maxPlans      // its place is in Store.changed
 	lowered uint16 = maxPlans << 1 // since it was marked as changed it came to owe less other than by refill
+	lent    uint16 = maxPlans << 2 // it is in Store.loans
 )
 
 const (
@@ -63,6 +64,9 @@ func (sh *shard) place(r *record) uint32 {
 
 // plan returns the number of r's plan in Store.plans.
 func (r *record) plan() uint16 { return r.bits & (maxPlans - 1) }
+
+// unchanged makes r not marked as changed.
+func (r *record) unchanged() { r.bits &= maxPlans - 1 | lent }
 
 // key returns r's key as a view into the log, which is good as long as r is.
 func (r *record) key() string {

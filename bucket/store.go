@@ -40,8 +40,9 @@ type Store struct {
 	tracks atomic.Bool // whether changes are noted
 	seen   []Instant   // of each shard, when a full bucket was last dropped; guarded by the shard's mu
 
-	changed []places // of each shard, its records that are marked as changed; guarded by the shard's mu
-	turn    turn     // of the shards in Changes
+	changed []places               // of each shard, its records that are marked as changed; guarded by the shard's mu
+	leases  []map[leaseKey]*leases // of each shard, by key; guarded by the shard's mu
+	turn    turn                   // of the shards in Changes
 	cold    coldMarks
 
 	plans   plans
@@ -50,10 +51,11 @@ type Store struct {
 	reliefs reliefs
 	groups  sync.Pool // of *group
 
-	maxKeys int64
-	keys    atomic.Int64
-	cursor  atomic.Uint64 // where the last eviction stopped looking
-	sweepAt atomic.Uint64 // where the last sweep stopped
+	maxKeys  int64
+	keys     atomic.Int64
+	lentKeys atomic.Int64  // keys with leases
+	cursor   atomic.Uint64 // where the last eviction stopped looking
+	sweepAt  atomic.Uint64 // where the last sweep stopped
 
 	swept, evicted, forgotten atomic.Uint64
 }
@@ -94,6 +96,7 @@ func NewStore(c StoreConfig) (*Store, error) {
 	s.shards = make([]shard, (c.Partitions-1)>>s.width+1)
 	s.seen = make([]Instant, len(s.shards))
 	s.changed = make([]places, len(s.shards))
+	s.leases = make([]map[leaseKey]*leases, len(s.shards))
 	s.cold.init()
 	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
@@ -117,6 +120,9 @@ func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) 
 	sh.mu.Lock()
 	if rec := sh.find(tag, r.Key); rec != nil && !sh.isFrozen(number) {
 		if plan := s.plans.at(rec.plan()); plan.knows(r) {
+			if rec.bits&lent != 0 {
+				s.firm(now, part>>s.width, rec)
+			}
 			rec.bucket.take(now, plan, r.Cost, &d)
 			if s.tracks.Load() && rec.bits&changed == 0 && d.Allowed && r.Cost > 0 && r.Durability != Ephemeral {
 				s.list(part>>s.width, rec)
@@ -196,21 +202,22 @@ func (s *Store) Reset(part int, key string) error {
 	r := sh.find(s.tag(part, key), key)
 	switch {
 	case r == nil:
-	case s.tracks.Load() || s.cold.has(part): // it is needed yet, to tell that it is full
+	case s.tracks.Load() || s.cold.has(part) || r.bits&lent != 0: // it is needed yet, to tell that it is full, or what is lent
 		s.drained(r)
 		r.bucket = Bucket{}
 		s.note(part, r, lowered)
 	default:
-		s.drop(sh, r)
+		s.drop(part>>s.width, r)
 	}
 	return nil
 }
 
-// drop forgets r's bucket in sh, which the caller has locked.
-func (s *Store) drop(sh *shard, r *record) {
+// drop forgets r's bucket in shard i, which the caller has locked.
+func (s *Store) drop(i int, r *record) {
+	s.forget(i, r)
 	s.drained(r)
 	s.plans.release(r.plan())
-	sh.remove(r)
+	s.shards[i].remove(r)
 	s.keys.Add(-1)
 }
 

@@ -35,8 +35,8 @@ func (s *Store) sweep(now Instant, i int) (dropped int) {
 }
 
 // isFull says whether r, of shard i, is full.
-func (s *Store) isFull(now Instant, _ int, r *record) bool {
-	return r.bucket.Full(now, s.plans.at(r.plan()))
+func (s *Store) isFull(now Instant, i int, r *record) bool {
+	return s.missing(now, i, r) == 0
 }
 
 // isSpare says whether r, of shard i, is full and need not tell anybody so: neither a replica that knows it emptier, nor a
@@ -52,6 +52,7 @@ func (s *Store) compact(now Instant, i int, spare func(now Instant, i int, r *re
 		if !spare(now, i, r) {
 			return true
 		}
+		s.forget(i, r)
 		s.plans.release(r.plan())
 		dropped++
 		return false

@@ -25,12 +25,17 @@ func (n *Node) checkAway(ctx context.Context, h uint64, p ring.Partition, req bu
 	if err := n.store.Check(&req); err != nil {
 		return bucket.Decision{}, err
 	}
-	d, denied, turn := n.recall(ctx, h, &req, n.patience(ctx).silent, false)
-	if denied {
-		return d, nil
-	}
 	sent := n.now()
-	d, next, err := n.checkHolder(ctx, p, req)
+	var turn *denial
+	if n.denials.find(h, &req) != nil {
+		d, denied, mine := n.recall(ctx, h, &req, n.patienceAt(ctx, sent).silent, false)
+		if denied {
+			return d, nil
+		}
+		turn, sent = mine, n.now() // it may have waited
+	}
+	d, next, err := n.checkHolder(ctx, p, req, sent)
+	n.warm(sent, h, p, &req, &d)
 	if turn == nil && next == nil {
 		return d, err
 	}
@@ -42,11 +47,12 @@ func (n *Node) checkAway(ctx context.Context, h uint64, p ring.Partition, req bu
 	return d, err
 }
 
-// checkHolder asks the holder of p for a decision on req, and returns what is to be remembered of it, nil if nothing is.
-func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Request) (d bucket.Decision, next *denial, err error) {
-	sent, a := n.now(), n.newAsk(OpTake)
+// checkHolder asks the holder of p at sent, which is now, for a decision on req, and returns what is to be remembered of it, nil if
+// nothing is.
+func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Request, sent bucket.Instant) (d bucket.Decision, next *denial, err error) {
+	a := n.newAsk(OpTake)
 	a.Checks = append(a.Checks, Check{Partition: p, Request: req})
-	for end := n.patience(ctx); ; {
+	for end := n.patienceAt(ctx, sent); ; {
 		err := n.ask(ctx, a, p, &end)
 		switch {
 		case err == nil:
@@ -245,8 +251,11 @@ const moveWait = 500 * time.Millisecond
 
 // patience returns until when an ask may take: Config.PeerWait, or most of what is left until ctx ends, so that there is
 // time to answer without the holder.
-func (n *Node) patience(ctx context.Context) patience {
-	now, wait, move := n.now(), n.config.PeerWait, max(n.config.PeerWait, moveWait)
+func (n *Node) patience(ctx context.Context) patience { return n.patienceAt(ctx, n.now()) }
+
+// patienceAt is patience where it is known what time it is.
+func (n *Node) patienceAt(ctx context.Context, now bucket.Instant) patience {
+	wait, move := n.config.PeerWait, max(n.config.PeerWait, moveWait)
 	if end, ok := ctx.Deadline(); ok {
 		left := time.Until(end)
 		left -= left / 8

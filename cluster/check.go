@@ -27,6 +27,9 @@ func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, 
 			return d, err
 		}
 	}
+	if d, ok := n.spend(h, &req); ok {
+		return d, nil
+	}
 	return n.checkAway(ctx, h, p, req)
 }
 

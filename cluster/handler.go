@@ -74,6 +74,8 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 		n.refund(now, n.taken.undo(now, takenKey{from, a.Hold}))
 	case OpReset:
 		err = n.reset(a)
+	case OpLend:
+		err = n.lend(now, from, a)
 	case OpCharge:
 		err = n.charge(now, a)
 	default:

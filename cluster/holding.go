@@ -69,6 +69,7 @@ func (n *Node) beat(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 			n.step(func(c *core.Core, now bucket.Instant) { c.Tick(now) })
+			n.keepLeases()
 		}
 	}
 }

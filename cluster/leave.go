@@ -20,6 +20,7 @@ func (n *Node) Leave(ctx context.Context) error {
 		return ErrNotReady
 	}
 	n.log.Info("leaving")
+	n.endLeases(ctx)
 	g.SetDraining(true) // so that the others claim what it holds, and do not take it for missing
 	if err := n.poll(ctx, n.alone); err != nil {
 		n.log.Warn("leaving before all is handed over", "err", err)

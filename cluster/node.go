@@ -40,6 +40,7 @@ type Node struct {
 	shares   shares
 	taken    taken
 	denials  denials
+	leases   leases
 	deniedTo deniedTo
 	asks     sync.Pool // of *Ask
 
@@ -97,6 +98,7 @@ func New(c Config) (*Node, error) {
 	n.shares.init()
 	n.taken.init()
 	n.denials.init()
+	n.leases.init()
 	if _, err := gossip.New(n.gossipConfig("127.0.0.1:0")); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -142,6 +144,7 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return n.sweep(ctx) })
 	tasks.Go(func() error { return n.beat(ctx) })
 	tasks.Go(func() error { return n.settle(ctx) })
+	tasks.Go(func() error { return n.borrow(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		return n.config.Transport.Close()

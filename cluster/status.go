@@ -22,6 +22,7 @@ type Status struct {
 	Evicted    uint64         `json:"evicted"`    // buckets dropped because MaxKeys was reached
 	Degraded   uint64         `json:"degraded"`   // checks that were answered without their holder
 	Repeated   uint64         `json:"repeated"`   // checks that were denied by what their holder had said before
+	Leased     uint64         `json:"leased"`     // checks that were admitted by what holders have lent
 	Uptime     time.Duration  `json:"uptime_ns"`  // since Run
 }
 
@@ -39,7 +40,7 @@ type MemberStatus struct {
 func (n *Node) Status() Status {
 	s := Status{
 		Node: n.name, Label: n.config.Label, Ring: n.config.Ring.String(), Degraded: n.degraded.Load(),
-		Repeated: n.denials.repeated.Load(),
+		Repeated: n.denials.repeated.Load(), Leased: n.leases.checks(),
 	}
 	stats := n.store.Stats()
 	s.Keys, s.Evicted = stats.Keys, stats.Evicted

@@ -22,7 +22,7 @@ var (
 )
 
 // Protocol is the version of what nodes say to each other. Nodes with different ones do not speak.
-const Protocol = 1
+const Protocol = 2
 
 // A Term counts the holders that a partition has had; the higher replaces the lower.
 type Term = core.Term
@@ -38,6 +38,7 @@ const (
 	OpTell             // take note of Body, what one node's core says to another's; there are no checks
 	OpCharge           // take the costs whether the tokens are there or not: they were admitted without the holder
 	OpForget           // forget what was denied of the keys: they were given tokens. It may be asked of anybody
+	OpLend             // lend tokens of the only check's key, so many that Cost are lent with Rest; take Back
 )
 
 // A Check is one request inside an Ask, and its decision.
@@ -80,6 +81,10 @@ type Ask struct {
 	// Hold, where not 0, names what an OpTake takes, so that an OpRefund with the same Hold from the same node gives it
 	// back. The holder remembers it for some seconds. No two takes of one node have the same.
 	Hold uint64
+
+	// Rest and Back are, with OpLend, the tokens that the asker has of what it was lent before, and those that it gives back
+	// besides. Its Hold grows from one to the next.
+	Rest, Back int64
 
 	// Checks has 1 to MaxChecks entries, none with OpTell. Those of an OpRefund are those of its OpTake, and only their
 	// partitions count.
@@ -124,6 +129,10 @@ type Answer struct {
 	// Epoch is the epoch of the peer's ring.
 	Epoch uint64
 
+	// Held answers an OpLend: how many tokens the holder counts as lent to the asker; Next how many besides it has set aside
+	// for the asker's next OpLend. They are 0 for others.
+	Held, Next int64
+
 	// Reason says, with Invalid, what is wrong with the ask.
 	Reason string
 
@@ -136,7 +145,7 @@ type AnswerStatus uint8
 
 // The statuses of an Answer.
 const (
-	Decided   AnswerStatus = iota // done; for OpTake every check has its decision
+	Decided   AnswerStatus = iota // done; for OpTake and OpLend every check has its decision
 	NotHolder                     // at least one partition is not the peer's; nothing was taken
 	Invalid                       // the ask breaks a rule; nothing was taken
 )

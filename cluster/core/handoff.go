@@ -202,6 +202,8 @@ func (n *Core) merge(now bucket.Instant, p int, states []bucket.State) {
 		return
 	case plantHalve:
 		states = halved(states)
+	case plantForgetLent:
+		states = unlent(states)
 	case plantSum:
 		states = n.sum(now, p, states)
 	default: // no bug here

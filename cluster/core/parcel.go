@@ -50,7 +50,7 @@ func chunkOf[T any](all []T, size func(*T) int) iter.Seq[[]T] {
 }
 
 // entryBytes is the most that an entry has on the wire besides its texts.
-const entryBytes = 80
+const entryBytes = 100
 
 func stateSize(s *bucket.State) int { return entryBytes + len(s.Key) + len(s.Limit.Zone) }
 

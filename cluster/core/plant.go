@@ -29,6 +29,9 @@ const (
 	plantHalve              // a handoff brings half of what is owed
 	plantMute               // no replica is ever sent
 	plantRepeat             // a handoff that is sent again, for a later claim, is taken in once more
+	plantLateLease          // a lease is spent after its deadline
+	plantKeepLease          // what is given back is spent too
+	plantForgetLent         // a handoff forgets what is lent
 	plants
 )
 
@@ -39,6 +42,15 @@ func halved(states []bucket.State) []bucket.State {
 		halves[i].Debt /= 2
 	}
 	return halves
+}
+
+// unlent returns states of which nothing is lent, for plantForgetLent.
+func unlent(states []bucket.State) []bucket.State {
+	none := slices.Clone(states)
+	for i := range none {
+		none[i].Lent = 0
+	}
+	return none
 }
 
 // sum returns states with what this node's buckets owe added, for plantSum.

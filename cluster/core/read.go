@@ -177,6 +177,7 @@ const maxChunks = 1 << 16
 
 func (r *reader) state(s *bucket.State) {
 	s.Key, s.Debt, s.Left = r.text(bucket.MaxKey), r.int(), time.Duration(r.int())
+	s.Lent, s.LentFor = r.int(), time.Duration(r.int())
 	i := r.small(uint64(len(r.limits)))
 	if i < len(r.limits) {
 		s.Limit = r.limits[i]

@@ -31,6 +31,8 @@ type sim struct {
 
 	asked, answered, gone, degraded, allowed int
 	ids                                      int
+	spent                                    int              // requests answered from leases
+	serial                                   uint64           // of the last lending
 	charged                                  map[string]int64 // what remained after the request with that id, if it was allowed
 
 	dead    int           // hosts that died

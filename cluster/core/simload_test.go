@@ -24,6 +24,7 @@ func (s *sim) addKey() {
 		{Tokens: 3, Per: 7 * time.Second, Burst: 30},
 		{Burst: 60},
 		{Burst: 15},
+		{Tokens: 100, Per: time.Second, Burst: 120},
 	}
 	l := limits[len(s.keys)%len(limits)]
 	k := &simKey{name: fmt.Sprintf("key %d of %d", len(s.keys), s.rng.IntN(1000)), limit: l}
@@ -92,6 +93,9 @@ func (s *sim) hammer() {
 // ask asks n for a few tokens of k. Where no state is lost some requests have an id, and are sent once more.
 func (s *sim) ask(k *simKey, n *simNode) {
 	r := request{key: k, cost: 1 + s.rng.Int64N(3), at: n}
+	if k.limit.Lendable() {
+		r.cost += s.rng.Int64N(12)
+	}
 	if s.kind.calmly() && s.rng.IntN(4) == 0 {
 		s.ids++
 		r.name = fmt.Sprint("id ", s.ids)

@@ -29,6 +29,7 @@ type simNode struct {
 	ready    bool // has had all that it should hold
 	joined   bool // has met others, or has nobody to join
 	deferred []func()
+	leases   map[*simKey]*simLease
 	tick     func()
 	holds    [simPartitions]bool
 	missed   time.Duration // since when somebody does not hear it, open if all do
@@ -42,6 +43,7 @@ func (s *sim) start(id ring.Member) *simNode {
 	n := &simNode{
 		id: id, boot: 1, alive: true, joined: first, born: s.now, missed: open,
 		drift: (2*s.rng.Float64() - 1) * driftMost, sees: map[ring.Member]Member{},
+		leases: map[*simKey]*simLease{},
 	}
 	if was := s.nodes[id]; was != nil {
 		n.boot = was.boot + 1

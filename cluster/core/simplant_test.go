@@ -25,6 +25,9 @@ func TestPlanted(t *testing.T) {
 		plantForgetIDs:    "a handoff leaves the request ids behind",
 		plantHalve:        "a handoff brings half of what is owed",
 		plantMute:         "no replica is ever sent",
+		plantLateLease:    "a lease is spent after its deadline",
+		plantKeepLease:    "what is given back is spent too",
+		plantForgetLent:   "a handoff forgets what is lent",
 	}
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")

@@ -27,6 +27,9 @@ func (s *sim) route(r *request, to ring.Member) {
 		case "":
 			s.again(r)
 		default:
+			if r.chain == 0 && s.spend(r) {
+				return
+			}
 			s.forward(r, to)
 		}
 	})
@@ -122,7 +125,7 @@ func (s *sim) judge(n *simNode, r *request, d bucket.Decision) {
 	k := r.key
 	s.count(uint64(s.now), uint64(n.id[0]), uint64(k.part), uint64(r.cost), uint64(d.Remaining))
 	if !d.Allowed {
-		if under := k.judge.deny(s.now, r.cost); under > 0 && (k.limit.Tokens == 0 || s.kind.calmly()) {
+		if under := k.judge.deny(s.now, r.cost); under > 0 && !k.limit.Lendable() && (k.limit.Tokens == 0 || s.kind.calmly()) {
 			s.fail("%s denies %d of %s, partition %d, limit %v, of which %.3f more are there%s", n.id, r.cost, k.name, k.part, k.limit, under,
 				s.describe(k.part))
 		}

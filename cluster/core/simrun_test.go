@@ -50,6 +50,7 @@ func (s *sim) story() error {
 		s.load()
 		s.hammer()
 		s.newKeys()
+		s.borrowers()
 	})
 	s.after(faultsFrom, func() { s.fault(faultsTo) })
 	s.after(0, s.check)
@@ -80,7 +81,7 @@ func TestSim(t *testing.T) {
 		return
 	}
 	var failed atomic.Int64
-	var all atomic.Int64
+	var all, spent atomic.Int64
 	each(*from, *seeds, func(i uint64) bool {
 		s := newSim(i, noPlant, tables)
 		if err := s.story(); err != nil {
@@ -88,9 +89,10 @@ func TestSim(t *testing.T) {
 			failed.Add(1)
 		}
 		all.Add(int64(s.asked))
+		spent.Add(int64(s.spent))
 		return failed.Load() < 5
 	})
-	t.Logf("%d seeds, %d requests", *seeds, all.Load())
+	t.Logf("%d seeds, %d requests, %d of them answered from leases", *seeds, all.Load(), spent.Load())
 }
 
 // each calls do for so many seeds, on all processors, until one says that it is enough.

@@ -140,6 +140,7 @@ func (s *sim) begun(n *simNode, p int) {
 		}
 		given = given || q.state == sending && q.to == n.id && q.toTerm == n.core.parts[p].mine
 	}
+	s.rush(p)
 	all := s.bothAlone(p)
 	for _, k := range s.keys {
 		if int(k.part) != p {

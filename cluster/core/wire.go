@@ -158,6 +158,8 @@ func (l *limitsOut) appendState(b []byte, s *bucket.State) []byte {
 	b = appendText(b, s.Key)
 	b = binary.AppendVarint(b, s.Debt)
 	b = binary.AppendVarint(b, int64(s.Left))
+	b = binary.AppendVarint(b, s.Lent)
+	b = binary.AppendVarint(b, int64(s.LentFor))
 	if i, ok := l.of[s.Limit]; ok {
 		return binary.AppendUvarint(b, uint64(i))
 	}

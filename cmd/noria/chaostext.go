@@ -39,8 +39,8 @@ func watchChaos(p *process) func(chaos.Progress) {
 // chaosText returns what prints v for people.
 func chaosText(c paint, v chaos.Verdict) func(io.Writer) {
 	return func(w io.Writer) {
-		fmt.Fprintf(w, "%s requests in %.1f s over %s keys, seed %d: %s allowed, %s denied, %s degraded, %s failed\n\n", count(v.Requests.All), v.Seconds,
-			count(v.Plan.Keys), v.Plan.Seed, count(v.Requests.Allowed), count(v.Requests.Denied), count(v.Requests.Degraded), count(v.Requests.Failed))
+		fmt.Fprintf(w, "%s requests in %.1f s over %s keys, seed %d: %s allowed, %s of them by leases, %s denied, %s degraded, %s failed\n\n", count(v.Requests.All), v.Seconds,
+			count(v.Plan.Keys), v.Plan.Seed, count(v.Requests.Allowed), count(v.Requests.Leased), count(v.Requests.Denied), count(v.Requests.Degraded), count(v.Requests.Failed))
 		rows := []string{row("PROMISE", "", "BOUND", "WORST SEEN", "KEY", "WINDOW", "VERDICT")}
 		for _, p := range v.Promises {
 			verdict := c.green("kept")

@@ -53,10 +53,21 @@ func (p Plan) flaws(cuts bool) []flaw {
 	if len(p.Limits) == 0 || len(p.Limits) > 100 {
 		add("limits", "%d limits, want 1 to 100, such as\n  - limit: 10/s burst 20", len(p.Limits))
 	}
+	hot, others := 0.0, 0
 	for i, l := range p.Limits {
+		hot += max(l.Hot, 0)
+		if l.Hot == 0 {
+			others++
+		}
 		for field, err := range l.flaws(p.Duration) {
 			add(fmt.Sprintf("limits[%d].%s", i, field), "%w", err)
 		}
+	}
+	switch {
+	case hot >= 1 || math.IsNaN(hot):
+		add("limits", "hot keys get %v of all requests together, want less than 1", hot)
+	case hot > 0 && others == 0:
+		add("limits", "all limits are of hot keys, want one without hot for the others")
 	}
 	if len(p.Steps) > MaxSteps {
 		add("steps", "%d steps, want at most %d", len(p.Steps), MaxSteps)
@@ -138,6 +149,9 @@ func (l Limit) flaws(run time.Duration) map[string]error {
 		if f.got != "" && !slices.Contains(f.known, f.got) {
 			wrong[field] = fmt.Errorf("is %q, want %s%s", clip(f.got), orList(f.known), didYouMean(f.got, f.known))
 		}
+	}
+	if l.Hot < 0 || l.Hot >= 1 || math.IsNaN(l.Hot) {
+		wrong["hot"] = fmt.Errorf("is %v, want a share of all requests: 0 or more, and less than 1", l.Hot)
 	}
 	if l.Weight < 0 || l.Weight > 1000 {
 		wrong["weight"] = fmt.Errorf("is %d, want 1 to 1000", l.Weight)

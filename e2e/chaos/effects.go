@@ -139,6 +139,9 @@ func tallyOf(h *History) Tally {
 		switch r.Outcome {
 		case Allowed:
 			t.Allowed++
+			if r.Source == SourceLease {
+				t.Leased++
+			}
 		case Denied:
 			t.Denied++
 		default:

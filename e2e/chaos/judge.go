@@ -27,6 +27,7 @@ type Tally struct {
 	All      int              `json:"all"`
 	Allowed  int              `json:"allowed"`
 	Denied   int              `json:"denied"`
+	Leased   int              `json:"leased"`   // of those allowed: by what a holder had lent
 	Degraded int              `json:"degraded"` // of those allowed or denied
 	Failed   int              `json:"failed"`
 	Skipped  int64            `json:"skipped"` // due, and not started in time

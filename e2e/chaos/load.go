@@ -26,6 +26,7 @@ type load struct {
 	plan   Plan
 	fleet  Fleet
 	limits []uint8 // by key
+	hot    []uint8 // limits of the first keys, which are hot
 	base   time.Time
 	until  time.Time
 	seats  *seats
@@ -41,7 +42,7 @@ type load struct {
 
 // newLoad returns the load of p on the fleet.
 func newLoad(p Plan, fleet Fleet, limits []uint8, s *seats) *load {
-	return &load{plan: p, fleet: fleet, limits: limits, seats: s, errors: map[string]int64{}}
+	return &load{plan: p, fleet: fleet, limits: limits, hot: p.hot(), seats: s, errors: map[string]int64{}}
 }
 
 // run asks from now until the plan's duration is over or ctx ends, and returns all records. Every request under way is
@@ -75,10 +76,7 @@ func (l *load) work(ctx context.Context, client int, number uint64) []Record {
 			l.skipped.Add(1)
 			continue
 		}
-		key := r.IntN(l.plan.Keys)
-		if r.IntN(2) == 0 {
-			key = int(few.Uint64())
-		}
+		key := l.key(r, few)
 		node, name := l.seats.take(client, r)
 		if node < 0 {
 			l.skipped.Add(1)
@@ -93,6 +91,20 @@ func (l *load) work(ctx context.Context, client int, number uint64) []Record {
 		record.Asked = uint16(node)
 		records = append(records, record)
 	}
+}
+
+// key returns a key to ask for: a hot one as often as its limit says, and else one of few every other time.
+func (l *load) key(r *rand.Rand, few *rand.Zipf) int {
+	at := r.Float64()
+	for key, limit := range l.hot {
+		if at -= l.plan.Limits[limit].Hot; at < 0 {
+			return key
+		}
+	}
+	if r.IntN(2) == 0 {
+		return int(few.Uint64())
+	}
+	return r.IntN(l.plan.Keys)
 }
 
 // schedule returns when, after the first, a ticket's request starts.

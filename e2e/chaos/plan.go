@@ -57,6 +57,10 @@ type Limit struct {
 	// Weight is how many keys have it beside the others; 1 to 1,000.
 	Weight int `yaml:"weight,omitempty" json:"weight"`
 
+	// Hot, where not 0, makes it the limit of one key alone, which gets that share of all requests; less than 1, also the sum
+	// of all. Weight says nothing then.
+	Hot float64 `yaml:"hot,omitempty" json:"hot,omitempty"`
+
 	// Cost is the most tokens that a request asks for; each asks for 1 to Cost. Default: 1.
 	Cost int64 `yaml:"cost,omitempty" json:"cost"`
 
@@ -129,6 +133,7 @@ func New() Plan {
 			{Limit: "30/m burst 10", Weight: 1, OnLost: "deny"},
 			{Limit: "20/s burst 40", Weight: 2, Cost: 3},
 			{Limit: "20/s burst 40", Weight: 1, Durability: "none", OnLost: "allow"},
+			{Limit: "300/s burst 600", Hot: 0.5},
 		},
 	}
 }
@@ -153,6 +158,24 @@ func (p Plan) withDefaults() Plan {
 	}
 	p.Steps = steps
 	return p
+}
+
+// weight returns how many keys have l beside the others.
+func (l Limit) weight() int {
+	if l.Hot > 0 {
+		return 0
+	}
+	return l.Weight
+}
+
+// hot returns the limits of hot keys, in the order of the keys: k0, k1 and so on.
+func (p Plan) hot() (limits []uint8) {
+	for i := range p.Limits {
+		if p.Limits[i].Hot > 0 && len(limits) < p.Keys {
+			limits = append(limits, uint8(i))
+		}
+	}
+	return limits
 }
 
 // name returns the name of the i-th node.

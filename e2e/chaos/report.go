@@ -55,9 +55,9 @@ func WriteReport(w io.Writer, h *History, v Verdict) error {
 		return err
 	}
 	r := report{Verdict: v, Answers: h.answersChart(), Latency: h.latencyChart(), Keys: keyFigures(h, v), Plan: string(plan)}
-	r.Summary = fmt.Sprintf("%d requests in %.1f s from %s over %d keys to %s, seed %d: %d allowed, %d denied, %d of these degraded, %d failed.",
+	r.Summary = fmt.Sprintf("%d requests in %.1f s from %s over %d keys to %s, seed %d: %d allowed, %d of them by leases, %d denied, %d of all degraded, %d failed.",
 		v.Requests.All, v.Seconds, plural(h.Plan.Clients, "client"), h.Plan.Keys, plural(h.Plan.Nodes, "node"), h.Plan.Seed,
-		v.Requests.Allowed, v.Requests.Denied, v.Requests.Degraded, v.Requests.Failed)
+		v.Requests.Allowed, v.Requests.Leased, v.Requests.Denied, v.Requests.Degraded, v.Requests.Failed)
 	return t.Execute(w, r)
 }
 

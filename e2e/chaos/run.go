@@ -97,18 +97,23 @@ func newRunner(p Plan, fleet Fleet) *runner {
 	}
 }
 
-// limitsOfKeys returns the limit of each of p's keys, shared out by weight.
+// limitsOfKeys returns the limit of each of p's keys: those of hot ones first, and the others shared out by weight.
 func limitsOfKeys(p Plan) []uint8 {
 	r := rand.New(rand.NewPCG(p.Seed, 0x6c696d697473)) //nolint:gosec // limits are no secret
 	all := 0
+	hot := p.hot()
 	for _, l := range p.Limits {
-		all += l.Weight
+		all += l.weight()
 	}
 	limits := make([]uint8, p.Keys)
 	for key := range limits {
+		if key < len(hot) {
+			limits[key] = hot[key]
+			continue
+		}
 		at := r.IntN(all)
 		for i, l := range p.Limits {
-			if at -= l.Weight; at < 0 {
+			if at -= l.weight(); at < 0 {
 				limits[key] = uint8(i)
 				break
 			}

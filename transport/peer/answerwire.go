@@ -30,12 +30,14 @@ func appendAnswer(b []byte, a *cluster.Ask, self ring.Member) []byte {
 	if a.Answer.Status == cluster.Invalid {
 		b = appendText(b, 5, short(a.Answer.Reason))
 	}
-	if a.Answer.Status == cluster.Decided && a.Op == cluster.OpTake {
+	if a.Answer.Status == cluster.Decided && decides(a.Op) {
 		for i := range a.Checks {
 			b = appendDecision(b, &a.Checks[i].Decision, self)
 		}
 	}
 	b = appendBytes(b, 7, a.Answer.Body)
+	b = appendUint(b, 8, uint64(a.Answer.Held))
+	b = appendUint(b, 9, uint64(a.Answer.Next))
 	return end(b, at)
 }
 
@@ -94,6 +96,10 @@ func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 			decisions++
 		case 7<<3 | asBytes:
 			a.Answer.Body = bytes.Clone(c.bytes())
+		case 8<<3 | asVarint:
+			a.Answer.Held = int64(c.varint())
+		case 9<<3 | asVarint:
+			a.Answer.Next = int64(c.varint())
 		default:
 			c.skip(tag)
 		}
@@ -104,7 +110,7 @@ func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 
 func checkAnswer(a *cluster.Ask, status uint32, decisions int, peer ring.Member, bad bool) error {
 	want := 0
-	if status == uint32(cluster.Decided) && a.Op == cluster.OpTake {
+	if status == uint32(cluster.Decided) && decides(a.Op) {
 		want = len(a.Checks)
 	}
 	switch {
@@ -116,6 +122,8 @@ func checkAnswer(a *cluster.Ask, status uint32, decisions int, peer ring.Member,
 		return fmt.Errorf("it has %d decisions: want %d", decisions, want)
 	case len(a.Answer.Holder) > maxName || !utf8.ValidString(string(a.Answer.Holder)):
 		return fmt.Errorf("holder: want at most %d bytes of UTF-8", maxName)
+	case a.Answer.Held < 0 || a.Answer.Next < 0:
+		return errors.New("held or next is negative")
 	case !utf8.ValidString(a.Answer.Reason):
 		return errors.New("reason is not UTF-8")
 	}
@@ -127,6 +135,9 @@ func checkAnswer(a *cluster.Ask, status uint32, decisions int, peer ring.Member,
 	}
 	return nil
 }
+
+// decides says whether the answer to an op has a decision for each check.
+func decides(op cluster.Op) bool { return op == cluster.OpTake || op == cluster.OpLend }
 
 // checkAnswerBody returns what is wrong with the body of the answer to a.
 func checkAnswerBody(a *cluster.Ask) error {

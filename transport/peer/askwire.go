@@ -13,7 +13,7 @@ import (
 
 // What an ask and a check take at most on the wire besides their texts.
 const (
-	askBytes   = 64
+	askBytes   = 96
 	checkBytes = 192
 )
 
@@ -52,6 +52,8 @@ func appendAsk(b []byte, a *cluster.Ask, wait time.Duration) []byte {
 	}
 	b = appendUint(b, 7, a.Hold)
 	b = appendBytes(b, 8, a.Body)
+	b = appendUint(b, 9, uint64(a.Rest))
+	b = appendUint(b, 10, uint64(a.Back))
 	return end(b, at)
 }
 
@@ -112,6 +114,10 @@ func decodeAsk(b []byte, a *cluster.Ask, checks []cluster.Check) ([]cluster.Chec
 			a.Hold = c.varint()
 		case 8<<3 | asBytes:
 			a.Body = c.bytes()
+		case 9<<3 | asVarint:
+			a.Rest = int64(c.varint())
+		case 10<<3 | asVarint:
+			a.Back = int64(c.varint())
 		default:
 			c.skip(tag)
 		}
@@ -127,7 +133,7 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 	switch {
 	case bad:
 		return errors.New("its bytes are not an ask")
-	case op > uint32(cluster.OpForget):
+	case op > uint32(cluster.OpLend):
 		return fmt.Errorf("op is %d, which is unknown", op)
 	case hop > 255:
 		return fmt.Errorf("hop is %d: want 0 to 255", hop)
@@ -137,6 +143,8 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 		return errors.New("it has no checks")
 	case a.Op != cluster.OpRefund && keyless(a.Checks):
 		return errors.New("a key is empty")
+	case a.Rest < 0 || a.Back < 0:
+		return errors.New("rest or back is negative")
 	case len(a.Holder) > maxName || !utf8.ValidString(string(a.Holder)):
 		return fmt.Errorf("holder: want at most %d bytes of UTF-8", maxName)
 	}

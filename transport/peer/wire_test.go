@@ -31,12 +31,14 @@ var (
 
 var anyAsk = rapid.Custom(func(t *rapid.T) cluster.Ask {
 	a := cluster.Ask{
-		Op:     cluster.Op(rapid.IntRange(0, 3).Draw(t, "op")),
+		Op:     cluster.Op(rapid.IntRange(0, 6).Draw(t, "op")),
 		Epoch:  rapid.Uint64().Draw(t, "epoch"),
 		Holder: anyName.Draw(t, "holder"),
 		Hop:    rapid.Uint8().Draw(t, "hop"),
 		Wait:   time.Duration(rapid.Int64Min(1).Draw(t, "wait")),
 		Hold:   rapid.Uint64().Draw(t, "hold"),
+		Rest:   anyAmount.Draw(t, "rest"),
+		Back:   anyAmount.Draw(t, "back"),
 	}
 	if a.Op == cluster.OpTell {
 		a.Body = rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "body")
@@ -87,9 +89,10 @@ var answered = rapid.Custom(func(t *rapid.T) cluster.Ask {
 	}
 	switch a.Answer.Status {
 	case cluster.Decided:
+		a.Answer.Held, a.Answer.Next = anyAmount.Draw(t, "held"), anyAmount.Draw(t, "next")
 		a.Answer.Holder = rapid.SampledFrom([]ring.Member{"b", "c"}).Draw(t, "holder")
 		for i := range a.Checks {
-			if a.Op == cluster.OpTake {
+			if decides(a.Op) {
 				a.Checks[i].Decision = anyDecision.Draw(t, "decision")
 			}
 		}
@@ -104,7 +107,7 @@ var answered = rapid.Custom(func(t *rapid.T) cluster.Ask {
 func askToProto(a *cluster.Ask) *peerpb.Ask {
 	p := &peerpb.Ask{
 		Op: peerpb.Op(a.Op), Epoch: a.Epoch, Holder: string(a.Holder), Hop: uint32(a.Hop), WaitNs: int64(a.Wait), Hold: a.Hold,
-		Body: a.Body,
+		Body: a.Body, Rest: a.Rest, Back: a.Back,
 	}
 	for _, c := range a.Checks {
 		r := c.Request
@@ -123,7 +126,7 @@ func askToProto(a *cluster.Ask) *peerpb.Ask {
 func askFromProto(p *peerpb.Ask) cluster.Ask {
 	a := cluster.Ask{
 		Op: cluster.Op(p.Op), Epoch: p.Epoch, Holder: ring.Member(p.Holder), Hop: uint8(p.Hop), Wait: time.Duration(p.WaitNs),
-		Hold: p.Hold, Body: p.Body,
+		Hold: p.Hold, Body: p.Body, Rest: p.Rest, Back: p.Back,
 	}
 	for _, c := range p.Checks {
 		l := c.GetLimit()
@@ -145,12 +148,12 @@ func askFromProto(p *peerpb.Ask) cluster.Ask {
 func answerToProto(a *cluster.Ask) *peerpb.Answer {
 	p := &peerpb.Answer{
 		Status: peerpb.Status(a.Answer.Status), Holder: string(a.Answer.Holder), Term: uint64(a.Answer.Term), Epoch: a.Answer.Epoch,
-		Reason: a.Answer.Reason, Body: a.Answer.Body,
+		Reason: a.Answer.Reason, Body: a.Answer.Body, Held: a.Answer.Held, Next: a.Answer.Next,
 	}
 	if a.Answer.Status == cluster.Decided && a.Answer.Holder == "b" {
 		p.Holder = ""
 	}
-	if a.Answer.Status != cluster.Decided || a.Op != cluster.OpTake {
+	if a.Answer.Status != cluster.Decided || !decides(a.Op) {
 		return p
 	}
 	for _, c := range a.Checks {
@@ -258,6 +261,9 @@ func TestGoldenFrames(t *testing.T) {
 	ask.Epoch, ask.Hold, ask.Checks[0].Term = 0x0102030405060708, 300, 5
 	ask.Answer = cluster.Answer{Holder: "b", Term: 5, Epoch: 9}
 	ask.Checks[0].Decision = bucket.Decision{RetryAfter: bucket.Never, ResetAfter: time.Second}
+	lent := newAsk("tenant/42", 50*time.Millisecond)
+	lent.Op, lent.Hold, lent.Rest, lent.Back = cluster.OpLend, 301, 7, 2
+	lent.Answer = cluster.Answer{Holder: "b", Term: 5, Held: 400, Next: 30}
 	told := newTell([]byte("what one core says"), 50*time.Millisecond)
 	told.Answer = cluster.Answer{Holder: "b", Body: []byte("what the other does")}
 	moved := &cluster.Ask{Answer: cluster.Answer{Status: cluster.NotHolder, Holder: "c", Term: 6}}
@@ -267,6 +273,8 @@ func TestGoldenFrames(t *testing.T) {
 		appendInvalid(appendAnswer(appendAnswer(appendSeq(nil, 1), ask, "b"), moved, "b"), "key is empty"),
 		appendAsk(appendSeq(nil, 1), told, 49*time.Millisecond),
 		appendAnswer(appendSeq(nil, 1), told, "b"),
+		appendAsk(appendSeq(nil, 2), lent, 49*time.Millisecond),
+		appendAnswer(appendSeq(nil, 2), lent, "b"),
 	}
 	var got strings.Builder
 	for _, f := range frames {

@@ -45,6 +45,8 @@ const (
 	Op_OP_CHARGE Op = 4
 	// Forget drops what the asked node remembers to be denied of the checks' keys: they were given tokens. Anybody may be asked.
 	Op_OP_FORGET Op = 5
+	// Lend lends tokens of the only check's key, so that the asker has cost tokens with rest, and takes back.
+	Op_OP_LEND Op = 6
 )
 
 // Enum value maps for Op.
@@ -56,6 +58,7 @@ var (
 		3: "OP_TELL",
 		4: "OP_CHARGE",
 		5: "OP_FORGET",
+		6: "OP_LEND",
 	}
 	Op_value = map[string]int32{
 		"OP_TAKE":   0,
@@ -64,6 +67,7 @@ var (
 		"OP_TELL":   3,
 		"OP_CHARGE": 4,
 		"OP_FORGET": 5,
+		"OP_LEND":   6,
 	}
 )
 
@@ -575,10 +579,15 @@ type Ask struct {
 	WaitNs int64 `protobuf:"varint,5,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
 	// checks are 1 to 1000, none with a Tell.
 	Checks []*Check `protobuf:"bytes,6,rep,name=checks,proto3" json:"checks,omitempty"`
-	// hold names what a Take takes, so that a Refund with the same hold gives it back; 0 if it will not.
+	// hold names what a Take takes, so that a Refund with the same hold gives it back; 0 if it will not. With a Lend it is
+	// larger than in any Lend of the same node before it.
 	Hold uint64 `protobuf:"varint,7,opt,name=hold,proto3" json:"hold,omitempty"`
 	// body is what a Tell tells: 1 to 262144 bytes, none with anything else.
-	Body          []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
+	Body []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
+	// rest is, with a Lend, how many tokens the asker has of what it was lent before; 0 or more.
+	Rest int64 `protobuf:"varint,9,opt,name=rest,proto3" json:"rest,omitempty"`
+	// back is, with a Lend, how many tokens the asker gives back besides and will not spend; 0 or more.
+	Back          int64 `protobuf:"varint,10,opt,name=back,proto3" json:"back,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -667,6 +676,20 @@ func (x *Ask) GetBody() []byte {
 		return x.Body
 	}
 	return nil
+}
+
+func (x *Ask) GetRest() int64 {
+	if x != nil {
+		return x.Rest
+	}
+	return 0
+}
+
+func (x *Ask) GetBack() int64 {
+	if x != nil {
+		return x.Back
+	}
+	return 0
 }
 
 // Check is one request.
@@ -884,10 +907,14 @@ type Answer struct {
 	Epoch uint64 `protobuf:"fixed64,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// reason says, for people, what is wrong with an invalid ask.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	// decisions are one for each check of a decided Take, in their order, and none otherwise.
+	// decisions are one for each check of a decided Take or Lend, in their order, and none otherwise.
 	Decisions []*Decision `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	// body answers the body of a Tell: at most 262144 bytes, none with anything else.
-	Body          []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
+	Body []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
+	// held answers a Lend: how many tokens the peer counts as lent to the asker; 0 or more.
+	Held int64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	// next answers a Lend: how many tokens besides the peer has set aside for the asker's next one; 0 or more.
+	Next          int64 `protobuf:"varint,9,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -969,6 +996,20 @@ func (x *Answer) GetBody() []byte {
 		return x.Body
 	}
 	return nil
+}
+
+func (x *Answer) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *Answer) GetNext() int64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
 }
 
 // Decision answers one Check.
@@ -1171,7 +1212,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
 	"\x04ring\x18\x03 \x01(\tR\x04ring\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x12\n" +
-	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xd7\x01\n" +
+	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xff\x01\n" +
 	"\x03Ask\x12!\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x11.noria.peer.v1.OpR\x02op\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x16\n" +
@@ -1180,7 +1221,10 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\await_ns\x18\x05 \x01(\x03R\x06waitNs\x12,\n" +
 	"\x06checks\x18\x06 \x03(\v2\x14.noria.peer.v1.CheckR\x06checks\x12\x12\n" +
 	"\x04hold\x18\a \x01(\x04R\x04hold\x12\x12\n" +
-	"\x04body\x18\b \x01(\fR\x04body\"\xbf\x02\n" +
+	"\x04body\x18\b \x01(\fR\x04body\x12\x12\n" +
+	"\x04rest\x18\t \x01(\x03R\x04rest\x12\x12\n" +
+	"\x04back\x18\n" +
+	" \x01(\x03R\x04back\"\xbf\x02\n" +
 	"\x05Check\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x10\n" +
@@ -1200,7 +1244,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05burst\x18\x03 \x01(\x03R\x05burst\x12\x14\n" +
 	"\x05queue\x18\x04 \x01(\x03R\x05queue\x12-\n" +
 	"\x06window\x18\x05 \x01(\x0e2\x15.noria.peer.v1.WindowR\x06window\x12\x12\n" +
-	"\x04zone\x18\x06 \x01(\tR\x04zone\"\xdc\x01\n" +
+	"\x04zone\x18\x06 \x01(\tR\x04zone\"\x84\x02\n" +
 	"\x06Answer\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.noria.peer.v1.StatusR\x06status\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12\x12\n" +
@@ -1208,7 +1252,9 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05epoch\x18\x04 \x01(\x06R\x05epoch\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x125\n" +
 	"\tdecisions\x18\x06 \x03(\v2\x17.noria.peer.v1.DecisionR\tdecisions\x12\x12\n" +
-	"\x04body\x18\a \x01(\fR\x04body\"\x88\x02\n" +
+	"\x04body\x18\a \x01(\fR\x04body\x12\x12\n" +
+	"\x04held\x18\b \x01(\x03R\x04held\x12\x12\n" +
+	"\x04next\x18\t \x01(\x03R\x04next\"\x88\x02\n" +
 	"\bDecision\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x1a\n" +
 	"\bdegraded\x18\x02 \x01(\bR\bdegraded\x12-\n" +
@@ -1220,14 +1266,15 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04node\x18\b \x01(\tR\x04node\"\x0e\n" +
 	"\fGreetRequest\";\n" +
 	"\rGreetResponse\x12*\n" +
-	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*Y\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*f\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
 	"\bOP_RESET\x10\x02\x12\v\n" +
 	"\aOP_TELL\x10\x03\x12\r\n" +
 	"\tOP_CHARGE\x10\x04\x12\r\n" +
-	"\tOP_FORGET\x10\x05*\x80\x01\n" +
+	"\tOP_FORGET\x10\x05\x12\v\n" +
+	"\aOP_LEND\x10\x06*\x80\x01\n" +
 	"\x06Window\x12\x0f\n" +
 	"\vWINDOW_NONE\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +

@@ -16,7 +16,7 @@ import (
 )
 
 // alone is held by the bubble that runs, since the number of processors is the program's.
-var alone sync.Mutex
+var alone sync.Mutex //nolint:gochecknoglobals // so are the processors
 
 // Test is [synctest.Test], which see, with one processor while f runs if the program was built with the race detector.
 // It blocks until f and the goroutines it started have ended, and until bubbles of other tests have. It may be called by
