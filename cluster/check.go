@@ -13,7 +13,8 @@ import (
 // Check decides on req: here if this node holds its key, otherwise at the holder. It waits Config.PeerWait for one that
 // is silent, half a second for one that is slow or about to change, and then answers by req.OnLost. Errors wrap
 // ErrNotReady, those of bucket.Request.Check, or ctx's; a refusal is a Decision. What the holder has denied is denied
-// here until its RetryAfter has passed, without asking again.
+// here until its RetryAfter has passed, and of a key that is asked for often here what the holder has lent is admitted here,
+// both without asking it and in some 100 ns.
 func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, error) {
 	v := n.view.Load()
 	if v == nil {

@@ -3,6 +3,8 @@
 //
 // A Node decides on the keys whose partition it holds, in its own memory, and asks the holder for all others, at most
 // three nodes one after the other. Where the holder does not answer within Config.PeerWait the request's OnLost rule does.
+// What a holder denied is denied elsewhere too until its time has come, and of a key that is asked for often a holder lends tokens, so
+// that a hot key costs it nothing.
 // Partitions move between nodes with all that their buckets owe when nodes join and leave; package core has the rules.
 package cluster
 

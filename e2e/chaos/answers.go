@@ -55,7 +55,7 @@ func (h *History) excused(r Record, all []breakage) bool {
 // answered returns the line about requests that got no answer.
 func (j *judge) answered() Promise {
 	broken, excused := 0, 0
-	first := time.Duration(0)
+	var first Record
 	all := j.breakages()
 	for _, r := range j.Records {
 		if r.Outcome != Failed {
@@ -66,14 +66,20 @@ func (j *judge) answered() Promise {
 			continue
 		}
 		if broken == 0 {
-			first = r.Called
+			first = r
 		}
 		broken++
 	}
 	p := Promise{Number: 10, Name: "every request is answered", Bound: "0 failed", Kept: broken == 0}
 	p.Seen = fmt.Sprintf("%d failed of %d", broken, len(j.Records))
 	if broken > 0 {
-		p.Window = fmt.Sprintf("from %s on", brief(first))
+		p.Window = fmt.Sprintf("from %s on", brief(first.Called))
+		for _, f := range j.Failures {
+			if node := j.Nodes[first.Asked]; f.Called == first.Called && f.Node == node {
+				p.Seen += fmt.Sprintf(", the first at %s: %s", node, f.Error)
+				break
+			}
+		}
 	}
 	if excused > 0 {
 		p.Seen += fmt.Sprintf(", and %d at nodes that were killed or frozen", excused)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,8 @@ type load struct {
 
 	mu     sync.Mutex
 	errors map[string]int64 // guarded by mu
+
+	failures []Failure // the first of them; guarded by mu
 }
 
 // newLoad returns the load of p on the fleet.
@@ -139,7 +142,7 @@ func (l *load) ask(run context.Context, client int, node string, key int, cost i
 	if err != nil {
 		if run.Err() == nil { // else it was this run's end that failed it
 			l.tally[Failed].Add(1)
-			l.failed(err)
+			l.failed(err, record.Called, node)
 		}
 		return record
 	}
@@ -161,11 +164,14 @@ func (l *load) check(key int) Check {
 	return Check{Key: keyName(key), Limit: limit.Limit, Durability: limit.Durability, OnLost: limit.OnLost}
 }
 
-// maxKinds is how many kinds of errors are told apart.
-const maxKinds = 20
+// maxKinds is how many kinds of errors are told apart, maxFailures how many requests that failed are told of in full.
+const (
+	maxKinds    = 20
+	maxFailures = 2000
+)
 
-// failed counts an error by its kind.
-func (l *load) failed(err error) {
+// failed counts an error, of a request to node that was called then, by its kind.
+func (l *load) failed(err error, called time.Duration, node string) {
 	kind := kindOf(err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,6 +179,15 @@ func (l *load) failed(err error) {
 		kind = "other"
 	}
 	l.errors[kind]++
+	if len(l.failures) < maxFailures {
+		l.failures = append(l.failures, Failure{Called: called, Node: node, Error: oneLine(err)})
+	}
+}
+
+// oneLine returns what err says, or the beginning of that.
+func oneLine(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
 }
 
 // kindOf returns a word for err that is the same for all errors of its kind.

@@ -81,11 +81,22 @@ type History struct {
 	Late    time.Duration // the most by which this machine's clocks were late
 	Stolen  float64       // which part of its processors' time the host of this virtual machine gave to others
 	Errors  map[string]int64
-	Notes   []string
+
+	// Failures are the first of the requests that failed.
+	Failures []Failure
+
+	Notes []string
 
 	// Withheld is when that was a quarter or more. What is degraded then does not count where nothing may be: no node can
 	// answer without processors.
 	Withheld []Span
+}
+
+// A Failure is a request to Node that failed.
+type Failure struct {
+	Called time.Duration
+	Node   string
+	Error  string
 }
 
 // limitOf returns the limit of key.

@@ -191,7 +191,7 @@ func (r *runner) run(ctx context.Context, watch func(Progress)) *History {
 func (r *runner) history(records []Record, took time.Duration, stopped bool) *History {
 	h := &History{
 		Plan: r.plan, Took: took, Stopped: stopped, Nodes: r.seats.nodes(), Records: records, Faults: r.faults,
-		Limits: r.load.limits, Skipped: r.load.skipped.Load(), Errors: r.load.errors, Notes: r.notes, Late: r.meter.late(0, took),
+		Limits: r.load.limits, Skipped: r.load.skipped.Load(), Errors: r.load.errors, Failures: r.load.failures, Notes: r.notes, Late: r.meter.late(0, took),
 	}
 	h.Withheld, h.Stolen = r.meter.stole()
 	for i := range h.Faults {

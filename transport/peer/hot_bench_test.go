@@ -93,7 +93,7 @@ func BenchmarkHotKey(b *testing.B) {
 		for _, each := range []int{1, 64} {
 			b.Run(fmt.Sprintf("%s/callers=%d", c.name, each*len(nodes)), func(b *testing.B) {
 				check := func(i int, key string) bucket.Source {
-					d, err := nodes[i].Check(ctx, bucket.Request{Key: key, Limit: c.limit, Cost: 1})
+					d, err := nodes[i].Check(ctx, bucket.Request{Key: key, Limit: c.limit, Cost: 1, OnLost: bucket.Allow})
 					if err != nil || !d.Allowed {
 						b.Errorf("%+v, %v", d, err)
 					}
