@@ -45,13 +45,11 @@ func (s *Store) charge(now Instant, part int, number uint16, r *Request) (done b
 	if r.Cost == 0 {
 		return true, nil
 	}
-	plan, rec := s.plans.at(number), sh.find(tag, r.Key)
+	rec := s.findOrAdd(now, part, tag, number, r)
 	if rec == nil {
-		if !s.reserve(1) {
-			return false, nil
-		}
-		rec = s.add(part, tag, r.Key, number, s.first(now, part, plan, r.ColdStart))
+		return false, nil
 	}
+	plan := s.plans.at(number)
 	s.firm(now, i, rec)
 	b := s.under(now, rec, number)
 	b.Charge(now, plan, r.Cost)

@@ -79,6 +79,18 @@ func (s *Store) add(part int, tag uint32, key string, plan uint16, b Bucket) *re
 	return r
 }
 
+// findOrAdd returns the record of r's key in partition part, a new one under the plan with that number if it has none; nil if there is
+// no room for that.
+func (s *Store) findOrAdd(now Instant, part int, tag uint32, number uint16, r *Request) *record {
+	if rec := s.shard(part).find(tag, r.Key); rec != nil {
+		return rec
+	}
+	if !s.reserve(1) {
+		return nil
+	}
+	return s.add(part, tag, r.Key, number, s.first(now, part, s.plans.at(number), r.ColdStart))
+}
+
 // drained notes that what r owes is forgotten, or owed in other units from now on, so that a Hold of before gives back
 // less.
 func (s *Store) drained(r *record) {

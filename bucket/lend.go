@@ -138,19 +138,16 @@ func (s *Store) lend(now Instant, part int, number uint16, r *Request, ln *Lendi
 		return false, ErrMoved
 	}
 	now = max(now, s.seen[i])
-	plan, rec := s.plans.at(number), sh.find(tag, r.Key)
+	if (r.Cost == 0 || !r.Limit.Lendable()) && sh.find(tag, r.Key) == nil {
+		return true, nil
+	}
+	rec := s.findOrAdd(now, part, tag, number, r)
 	if rec == nil {
-		if r.Cost == 0 || !r.Limit.Lendable() {
-			return true, nil
-		}
-		if !s.reserve(1) {
-			return false, nil
-		}
-		rec = s.add(part, tag, r.Key, number, s.first(now, part, plan, r.ColdStart))
+		return false, nil
 	}
 	s.firm(now, i, rec)
 	end := r.Cost == 0 || rec.plan() != number || !r.Limit.Lendable() // it is under another limit now, which this does not change
-	plan = s.plans.at(rec.plan())
+	plan := s.plans.at(rec.plan())
 	if ls := s.leasesOf(i, rec, end); ls != nil {
 		if !ls.settle(now, plan, &rec.bucket, ln, end) {
 			return true, nil

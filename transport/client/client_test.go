@@ -301,6 +301,18 @@ func TestNodeStops(t *testing.T) {
 	})
 }
 
+// block makes the node that c asks, as it does with r, answer nothing any more, and returns it and its name.
+func (f *fleet) block(c *client.Client, r bucket.Request) (n *node, name string) {
+	f.t.Helper()
+	d, err := c.Check(f.t.Context(), r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n = f.nodes[d.Node]
+	n.blocked = make(chan struct{})
+	return n, d.Node
+}
+
 // When a node is killed, calls that are under way there end with ErrLost, but for those with ids, which are asked again; the next go
 // to another node.
 func TestNodeKilled(t *testing.T) {
@@ -308,12 +320,7 @@ func TestNodeKilled(t *testing.T) {
 		f := newFleet(t, "a:1", "b:1")
 		c := f.client()
 		r := bucket.Request{Key: "k", Limit: limit(t, "quota 10"), Cost: 1}
-		d, err := c.Check(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := f.nodes[d.Node]
-		n.blocked = make(chan struct{})
+		n, name := f.block(c, r)
 		errs, with := make(chan error, 1), make(chan bucket.Decision, 1)
 		go func() {
 			_, err := c.Check(t.Context(), r)
@@ -330,17 +337,17 @@ func TestNodeKilled(t *testing.T) {
 		}()
 		synctest.Wait()
 		f.mu.Lock()
-		delete(f.nodes, d.Node)
+		delete(f.nodes, name)
 		f.mu.Unlock()
 		go n.server.Stop()
 		if err := <-errs; !errors.Is(err, client.ErrLost) || status.Code(err) != codes.Unavailable {
 			t.Errorf("a call under way at a node that is killed: %v, want ErrLost", err)
 		}
-		if got := <-with; !got.Allowed || got.Node == d.Node {
+		if got := <-with; !got.Allowed || got.Node == name {
 			t.Errorf("the same with an id: %+v, want it allowed by the other node", got)
 		}
 		close(n.blocked)
-		if got, err := c.Check(t.Context(), r); err != nil || got.Node == d.Node {
+		if got, err := c.Check(t.Context(), r); err != nil || got.Node == name {
 			t.Errorf("the next: %+v, %v, want an answer of the other node", got, err)
 		}
 	})
@@ -435,19 +442,14 @@ func TestSilentNode(t *testing.T) {
 		f := newFleet(t, "a:1", "b:1")
 		c := f.client()
 		r := bucket.Request{Key: "k", Limit: limit(t, "quota 10"), Cost: 1}
-		d, err := c.Check(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		silent := f.nodes[d.Node]
-		silent.blocked = make(chan struct{})
+		silent, name := f.block(c, r)
 		defer close(silent.blocked)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := c.Check(ctx, r); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Check = %v, want the end of its context", err)
 		}
-		if got, err := c.Check(t.Context(), r); err != nil || got.Node == d.Node {
+		if got, err := c.Check(t.Context(), r); err != nil || got.Node == name {
 			t.Errorf("the next: %+v, %v, want an answer of the other node", got, err)
 		}
 	})
