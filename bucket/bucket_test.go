@@ -123,7 +123,7 @@ func TestCharge(t *testing.T) {
 func TestPlanIs(t *testing.T) {
 	base := Limit{Tokens: 7, Per: time.Second, Burst: 9, Queue: 3, Window: Day, Zone: "Asia/Tokyo"}
 	p := &Plan{limit: base}
-	if !p.is(&base) {
+	if !p.Is(&base) {
 		t.Error("a plan is not its own limit's")
 	}
 	for _, change := range []func(l *Limit){
@@ -135,8 +135,27 @@ func TestPlanIs(t *testing.T) {
 		func(l *Limit) { l.Zone = "Asia/Seoul" },
 	} {
 		l := base
-		if change(&l); p.is(&l) {
+		if change(&l); p.Is(&l) {
 			t.Errorf("the plan of %+v is that of %+v", base, l)
 		}
 	}
+}
+
+// A plan's Refill is that of its limit.
+func TestPlanRefill(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limit{
+			Tokens: rapid.Int64Range(1, 1_000_000_000).Draw(t, "tokens"),
+			Per:    time.Duration(rapid.Int64Range(1, int64(100*365*24*time.Hour)).Draw(t, "per")),
+			Burst:  rapid.Int64Range(1, 1_000_000_000).Draw(t, "burst"),
+		}
+		p, err := NewPlan(l, time.Unix(0, 0))
+		if err != nil {
+			t.Skip(err)
+		}
+		tokens := rapid.Int64Range(-1, 2_000_000_000).Draw(t, "refilled")
+		if got, want := p.Refill(tokens), l.Refill(tokens); got != want {
+			t.Errorf("Refill(%d) of the plan of %v is %v, want %v", tokens, l, got, want)
+		}
+	})
 }

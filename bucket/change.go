@@ -32,14 +32,15 @@ type turn struct {
 func (s *Store) Track(on bool) {
 	s.turn.mu.Lock()
 	defer s.turn.mu.Unlock()
-	s.tracks.Store(on)
-	if on {
+	if s.tracks.Swap(on) == on || on {
 		return
 	}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		sh.each((*record).unchanged)
+		for _, at := range s.changed[i] {
+			sh.record(at).unchanged()
+		}
 		s.changed[i] = nil
 		sh.mu.Unlock()
 	}

@@ -111,8 +111,16 @@ func (s *Store) SetEpoch(epoch time.Time) { s.plans.setEpoch(epoch) }
 // ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say, ErrMoved if the partition is not held here, and ErrFull
 // if there is no room for one more key; then nothing was taken. It does not keep the strings of r.
 func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) {
+	err = s.TakeInto(now, part, r, &d)
+	return d, err
+}
+
+// TakeInto is Take, and makes *d the decision; with an error that is the zero Decision. It spares who passes the decision on a
+// copy of what was just written, which waits some 5 ns for that.
+func (s *Store) TakeInto(now Instant, part int, r *Request, d *Decision) error {
+	*d = Decision{}
 	if !s.has(part) {
-		return d, ErrMoved
+		return ErrMoved
 	}
 	number := s.number(part)
 	tag := tagOf(number, s.width, maphash.String(s.seed, r.Key))
@@ -123,7 +131,7 @@ func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) 
 			if rec.bits&lent != 0 {
 				s.firm(now, part>>s.width, rec)
 			}
-			rec.bucket.take(now, plan, r.Cost, &d)
+			rec.bucket.take(now, plan, r.Cost, d)
 			if s.tracks.Load() && rec.bits&changed == 0 && d.Allowed && r.Cost > 0 && r.Durability != Ephemeral {
 				s.list(part>>s.width, rec)
 			}
@@ -132,16 +140,16 @@ func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) 
 			if weight != 0 {
 				s.top.add(r.Key, weight)
 			}
-			return d, nil
+			return nil
 		}
 	}
 	sh.mu.Unlock()
-	return s.takeNew(now, part, r)
+	return s.takeNew(now, part, r, d)
 }
 
 // knows says whether r, whose key has a bucket under p, is under the same limit, and nothing is wrong with it then.
 func (p *Plan) knows(r *Request) bool {
-	return len(r.ID) == 0 && p.is(&r.Limit) && uint64(r.Cost) <= uint64(p.limit.Burst)
+	return len(r.ID) == 0 && p.Is(&r.Limit) && uint64(r.Cost) <= uint64(p.limit.Burst)
 }
 
 // has says whether there is a partition part.

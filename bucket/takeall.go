@@ -28,16 +28,17 @@ func (s *Store) TakeAll(now Instant, items []Item, hold bool) ([]Hold, error) {
 	return g.holds, err
 }
 
-// takeNew is Take for what it does not know yet: a new key, another limit, a request id, a bad request.
-func (s *Store) takeNew(now Instant, part int, r *Request) (Decision, error) {
+// takeNew is TakeInto for what it does not know yet: a new key, another limit, a request id, a bad request.
+func (s *Store) takeNew(now Instant, part int, r *Request, d *Decision) error {
 	g := s.newGroup()
 	defer g.done()
 	g.request = *r // so that r itself may be on its caller's stack
 	g.item[0] = Item{Partition: part, Request: &g.request}
 	if err := g.run(now, g.item[:]); err != nil {
-		return Decision{}, err
+		return err
 	}
-	return g.item[0].Decision, nil
+	*d = g.item[0].Decision
+	return nil
 }
 
 // A group is a call of TakeAll, or of takeNew, for which it has room for one item. It is used again: that saves four

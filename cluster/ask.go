@@ -62,7 +62,7 @@ func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Req
 			n.free(a)
 			return d, next, nil
 		case errors.Is(err, errSelf):
-			if d, err := n.takeHere(ctx, p, &req, &end); !errors.Is(err, bucket.ErrMoved) {
+			if err := n.takeHere(ctx, p, &req, &end, &d); !errors.Is(err, bucket.ErrMoved) {
 				n.free(a)
 				return d, nil, err
 			}
@@ -78,22 +78,21 @@ func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Req
 	}
 }
 
-// takeHere decides on req in this node's own store. The error wraps bucket.ErrMoved if this node may not. With end nil its
-// patience begins now.
-func (n *Node) takeHere(ctx context.Context, p ring.Partition, req *bucket.Request, end *patience) (bucket.Decision, error) {
+// takeHere decides on req in this node's own store, and makes *d the decision. The error wraps bucket.ErrMoved if this node may
+// not. With end nil its patience begins now.
+func (n *Node) takeHere(ctx context.Context, p ring.Partition, req *bucket.Request, end *patience, d *bucket.Decision) error {
 	now := n.now()
 	if !n.core.Decides(now) {
-		return bucket.Decision{}, bucket.ErrMoved
+		return bucket.ErrMoved
 	}
-	d, err := n.store.Take(now, int(p), req)
-	if err != nil {
-		return bucket.Decision{}, err
+	if err := n.store.TakeInto(now, int(p), req, d); err != nil {
+		return err
 	}
 	d.Node = string(n.name)
-	if isDurable(req, &d) {
-		return n.endureOne(ctx, p, *req, d, end), nil
+	if isDurable(req, d) {
+		*d = n.endureOne(ctx, p, *req, *d, end)
 	}
-	return d, nil
+	return nil
 }
 
 const (

@@ -15,20 +15,20 @@ import (
 // ErrNotReady, those of bucket.Request.Check, or ctx's; a refusal is a Decision. What the holder has denied is denied
 // here until its RetryAfter has passed, and of a key that is asked for often here what the holder has lent is admitted here,
 // both without asking it and in some 100 ns.
-func (n *Node) Check(ctx context.Context, req bucket.Request) (bucket.Decision, error) {
+func (n *Node) Check(ctx context.Context, req bucket.Request) (d bucket.Decision, err error) {
 	v := n.view.Load()
 	if v == nil {
-		return bucket.Decision{}, ErrNotReady
+		return d, ErrNotReady
 	}
 	h := ring.Hash(req.Key)
 	p := v.table.Partition(h)
 	if n.core.Holds(p) {
-		d, err := n.takeHere(ctx, p, &req, nil)
-		if !errors.Is(err, bucket.ErrMoved) {
+		err = n.takeHere(ctx, p, &req, nil, &d)
+		if err == nil || !errors.Is(err, bucket.ErrMoved) {
 			return d, err
 		}
 	}
-	if d, ok := n.spend(h, &req); ok {
+	if n.spend(h, &req, &d) {
 		return d, nil
 	}
 	return n.checkAway(ctx, h, p, req)

@@ -131,9 +131,7 @@ func (n *Node) charge(now bucket.Instant, a *Ask) error {
 func (n *Node) take(now bucket.Instant, k takenKey, a *Ask) error {
 	if len(a.Checks) == 1 && k.hold == 0 {
 		c := &a.Checks[0]
-		d, err := n.store.Take(now, int(c.Partition), &c.Request)
-		c.Decision = d
-		return err
+		return n.store.TakeInto(now, int(c.Partition), &c.Request, &c.Decision)
 	}
 	if k.hold != 0 && n.taken.undone(k) {
 		return errors.New("the take was given back before it came")

@@ -54,17 +54,22 @@ const (
 
 // A lease is what this node was lent of one key.
 type lease struct {
-	core.Lease
 	hash    uint64
 	part    ring.Partition
 	request bucket.Request // its Key, Limit and what else is always the same
+	plan    *bucket.Plan   // of its Limit
 
 	holder atomic.Pointer[ring.Member]
-	level  atomic.Int64  // what the holder had when it was asked last
-	low    atomic.Int64  // with less it is time to ask for more
-	next   atomic.Int64  // Instant before which it is not
+	level  atomic.Int64 // what the holder had when it was asked last
+	low    atomic.Int64 // with less it is time to ask for more
+	next   atomic.Int64 // Instant before which it is not
+
+	// What each check writes has a line of the cache of its own.
+	_ [64]byte
+	core.Lease
 	spends atomic.Uint64 // checks that were admitted by it
 	missed atomic.Uint64 // checks for which it had too little
+	_      [64]byte
 
 	busy  atomic.Bool    // it is being asked for, or given back; who has set it has what follows
 	over  bool           // it is given back
@@ -98,11 +103,12 @@ func (s *leaseSet) room(h uint64, key string) (room bool) {
 	return room && s.find(h, key) == nil
 }
 
-// spend admits r, whose key has the hash h, by what this node was lent, and says whether it could.
-func (n *Node) spend(h uint64, r *bucket.Request) (d bucket.Decision, ok bool) {
+// spend admits r, whose key has the hash h, by what this node was lent, and says whether it could. Then *d, which is zero, is the
+// decision.
+func (n *Node) spend(h uint64, r *bucket.Request, d *bucket.Decision) bool {
 	l := n.leases.set(h).find(h, r.Key)
-	if l == nil || r.Cost <= 0 || r.ID != "" || r.Limit != l.request.Limit || r.Durability != l.request.Durability {
-		return d, false
+	if l == nil || r.Cost <= 0 || r.ID != "" || !l.plan.Is(&r.Limit) || r.Durability != l.request.Durability {
+		return false
 	}
 	now := n.now()
 	left, ok := l.Spend(now, r.Cost)
@@ -111,13 +117,13 @@ func (n *Node) spend(h uint64, r *bucket.Request) (d bucket.Decision, ok bool) {
 	}
 	if !ok {
 		l.missed.Add(1)
-		return d, false
+		return false
 	}
 	l.spends.Add(1)
 	d.Allowed, d.Source, d.Node = true, bucket.FromLease, string(*l.holder.Load())
 	d.Remaining = min(min(left, r.Limit.Burst)+l.level.Load(), r.Limit.Burst-r.Cost)
-	d.ResetAfter = r.Limit.Refill(r.Limit.Burst - d.Remaining)
-	return d, true
+	d.ResetAfter = l.plan.Refill(r.Limit.Burst - d.Remaining)
+	return true
 }
 
 // warm notes that the holder of p has admitted r, whose key has the hash h, at now, and gets a lease if that happens often.
@@ -129,8 +135,12 @@ func (n *Node) warm(now bucket.Instant, h uint64, p ring.Partition, r *bucket.Re
 	if count < leaseAfter || n.leaving.Load() || !n.leases.set(h).room(h, r.Key) {
 		return
 	}
-	l := &lease{hash: h, part: p, request: *r, size: min(max(count, leaseAfter), leaseFirst) * r.Cost}
-	l.request.Key, l.request.Limit.Zone = strings.Clone(r.Key), strings.Clone(r.Limit.Zone)
+	plan, err := bucket.NewPlan(r.Limit, time.Unix(0, 0))
+	if err != nil { // the holder thinks otherwise
+		return
+	}
+	l := &lease{hash: h, part: p, request: *r, plan: plan, size: min(max(count, leaseAfter), leaseFirst) * r.Cost}
+	l.request.Key = strings.Clone(r.Key)
 	l.asked, l.tries = now, 1
 	if n.leases.add(l) {
 		n.lease(l, false)

@@ -118,7 +118,6 @@ func New(c Config) (*Core, error) {
 		n.Store.Freeze(p)
 		n.Replicas.Freeze(p)
 	}
-	n.Store.Track(true)
 	n.pace.refill(math.MaxInt64, &n.Config)
 	n.pace.last = 0
 	return n, nil

@@ -98,6 +98,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 	for _, id := range keysOf(n.members) {
 		n.order = append(n.order, n.members[id])
 	}
+	n.Store.Track(len(n.order) > 0) // before replicas are filled; who is alone has nobody to tell
 	n.remember()
 	n.table, n.heirs, n.epoch, n.since = v.Table, v.Heirs, v.epoch(), now
 	if i, ok := n.table.Index(n.Self); ok {
