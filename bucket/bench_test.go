@@ -227,3 +227,22 @@ func BenchmarkSweep(b *testing.B) {
 		s.Sweep(1, 16384)
 	}
 }
+
+// The longest that one shard stops while keys are added to it until it has as many as it ever should: with the default MaxKeys it
+// has 10,000 of them, and shardKeys at most. What the machine takes away is in it, so the least of some runs is what counts.
+func BenchmarkGrow(b *testing.B) {
+	q := askFor(shardKeys, 1, Limit{Tokens: 1, Per: time.Hour, Burst: 10})
+	least := time.Hour
+	for b.Loop() {
+		s, longest := storeOf(b, StoreConfig{Partitions: 1}), time.Duration(0)
+		for i := range q.requests {
+			began := time.Now()
+			if _, err := s.Take(0, 0, &q.requests[i]); err != nil {
+				b.Fatal(err)
+			}
+			longest = max(longest, time.Since(began))
+		}
+		least = min(least, longest)
+	}
+	b.ReportMetric(float64(least.Microseconds()), "longest-us")
+}

@@ -140,6 +140,9 @@ func (m *machine) arrive(t *rapid.T, part int, states []State, whole bool) {
 		other := m.ref.fresh(st.Limit)
 		m.arrived(other, plan, st)
 		if m.ref.later(b, other) {
+			if owed := b.debt(m.now, plan); st.Limit.Window != None { // also if the other one is of a window to come
+				other.win.taken = max(other.win.taken, owed)
+			}
 			b = other
 		} else if b.ideal.full.Cmp(other.ideal.full) == 0 {
 			b.ideal.last = min(b.ideal.last, other.ideal.last)

@@ -186,8 +186,9 @@ func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	b := plan.arrived(now, st)
 	if r := sh.find(tag, st.Key); r != nil {
 		s.firm(now, part>>s.width, r)
-		b.Merge(plan, s.under(now, r, number))
-		s.rewrite(part, r, number, b, false)
+		had := s.under(now, r, number)
+		had.mergeAt(now, plan, b)
+		s.rewrite(part, r, number, had, false)
 		s.came(now, part>>s.width, r, st, false)
 		return true
 	}

@@ -219,3 +219,18 @@ func TestIndexSize(t *testing.T) {
 		}
 	}
 }
+
+// Where there may be more keys there are more shards, so that none has so many that it stops for long when it grows.
+func TestShardsOfManyKeys(t *testing.T) {
+	for _, c := range []struct{ keys, parts, most int }{
+		{10_000_000, 16384, shardKeys},
+		{100_000_000, 16384, shardKeys},
+		{100_000_000, 1024, 100_000_000/1024 + 1}, // there are no more shards than partitions
+		{1_000_000_000, 65536, 1_000_000_000/65536 + 1},
+	} {
+		s := storeOf(t, StoreConfig{Partitions: c.parts, MaxKeys: c.keys})
+		if got := c.keys / len(s.shards); got > c.most {
+			t.Errorf("%d keys of %d partitions are %d in a shard, want at most %d", c.keys, c.parts, got, c.most)
+		}
+	}
+}

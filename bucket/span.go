@@ -82,3 +82,14 @@ func (b *Bucket) mergeWindow(o Bucket) {
 		*b = o
 	}
 }
+
+// mergeAt is Merge of what came at now. A copy that was on its way for more than half of its window counts in the next one, which
+// comes after that of b; what b owes in the one that now is in is not forgotten for it.
+func (b *Bucket) mergeAt(now Instant, p *Plan, came Bucket) {
+	owed := int64(0)
+	if p.opens != nil {
+		_, owed = b.inWindow(p.window(now))
+	}
+	b.Merge(p, came)
+	b.debt = max(b.debt, owed)
+}

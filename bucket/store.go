@@ -13,7 +13,7 @@ import (
 // StoreConfig is what a Store is made of. The zero value is ready to use.
 type StoreConfig struct {
 	// Partitions is the number of partitions, 1 to 65,536. Default: 16,384. More make a handoff finer. If there are more than
-	// 1,024, up to 16 neighbours share a lock.
+	// 1,024, up to 16 neighbours share a lock; fewer do with a MaxKeys of more than 16 million.
 	Partitions int
 
 	// MaxKeys is the most buckets kept at once. Default: 10,000,000. A new key beyond it takes the place of the fullest
@@ -60,9 +60,14 @@ type Store struct {
 	swept, evicted, forgotten atomic.Uint64
 }
 
-// manyShards is how many shards are enough: there are more only where partitions are more than 16 times as many. More make
-// waiting for a lock rarer; fewer leave more of the cache for buckets.
-const manyShards = 1024
+// manyShards is how many shards are enough: there are more only where partitions are more than 16 times as many, or where
+// MaxKeys are more than shardKeys in each. More make waiting for a lock rarer; fewer leave more of the cache for buckets.
+//
+// A shard of shardKeys keys stops for a fifth of a millisecond when it grows: see BenchmarkGrow.
+const (
+	manyShards = 1024
+	shardKeys  = 1 << 14
+)
 
 // NewStore returns a Store in which all partitions are held.
 func NewStore(c StoreConfig) (*Store, error) {
@@ -92,7 +97,7 @@ func NewStore(c StoreConfig) (*Store, error) {
 		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
 	}
 	s := &Store{seed: maphash.MakeSeed(), parts: c.Partitions, maxKeys: int64(c.MaxKeys)}
-	s.width = min(maxWidth, bits.Len(uint(c.Partitions-1)/manyShards))
+	s.width = widthFor(c.Partitions, c.MaxKeys)
 	s.shards = make([]shard, (c.Partitions-1)>>s.width+1)
 	s.seen = make([]Instant, len(s.shards))
 	s.changed = make([]places, len(s.shards))
@@ -102,6 +107,13 @@ func NewStore(c StoreConfig) (*Store, error) {
 	s.ids.init(c.MaxIDs, c.IDAge)
 	s.top.init()
 	return s, nil
+}
+
+// widthFor returns how many bits of a partition's number tell the partitions of one shard apart.
+func widthFor(partitions, maxKeys int) int {
+	few := bits.Len(uint(partitions-1) / manyShards)            // so that there are no more than manyShards
+	many := bits.Len(uint(partitions/(1+(maxKeys-1)/shardKeys))) // so that none has more than shardKeys, less 1
+	return min(maxWidth, few, max(many-1, 0))
 }
 
 // SetEpoch tells s that Instant 0 was at the wall time epoch, after the wall clock was set. Only windows look at it.

@@ -305,3 +305,25 @@ func BenchmarkWindows(b *testing.B) {
 		})
 	}
 }
+
+// A copy that comes so late that it counts in the next window does not make a bucket owe less in this one.
+func TestLateCopyOfWindow(t *testing.T) {
+	s := storeOf(t, StoreConfig{Partitions: 1})
+	r := &Request{Key: "k", Limit: Limit{Burst: 10, Window: Fixed, Per: time.Second}, Cost: 1}
+	if _, err := s.Take(0, 0, r); err != nil {
+		t.Fatal(err)
+	}
+	late := s.Export(0, 0) // owes 1 until 1s
+	r.Cost = 8
+	if _, err := s.Take(0, 0, r); err != nil {
+		t.Fatal(err)
+	}
+	now := Instant(600 * time.Millisecond)
+	if err := s.Import(now, 0, late); err != nil {
+		t.Fatal(err)
+	}
+	r.Cost = 2
+	if d, err := s.Take(now, 0, r); err != nil || d.Allowed {
+		t.Errorf("%d tokens are there when 9 of 10 are taken, and a copy of before came late (%v)", d.Remaining+2, err)
+	}
+}

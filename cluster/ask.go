@@ -295,10 +295,8 @@ func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end *patience) err
 		}
 		a.Answer = Answer{}
 		m.peer.Ask(a)
-		select {
-		case <-a.done:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := a.wait(ctx); err != nil {
+			return err
 		}
 		if n.now() > end.silent {
 			n.extend(end, 0)
@@ -311,6 +309,21 @@ func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end *patience) err
 		if again || !errors.Is(a.Err, ErrPeerLost) || !a.repeatable() {
 			return a.Err
 		}
+	}
+}
+
+// wait waits until a is done. It returns ctx's error if that ends first; then a still belongs to the transport.
+func (a *Ask) wait(ctx context.Context) error {
+	end := ctx.Done()
+	if end == nil { // it never ends; waiting for one channel takes half the time of waiting for two
+		<-a.done
+		return nil
+	}
+	select {
+	case <-a.done:
+		return nil
+	case <-end:
+		return ctx.Err()
 	}
 }
 
