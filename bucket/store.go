@@ -111,8 +111,8 @@ func NewStore(c StoreConfig) (*Store, error) {
 
 // widthFor returns how many bits of a partition's number tell the partitions of one shard apart.
 func widthFor(partitions, maxKeys int) int {
-	few := bits.Len(uint(partitions-1) / manyShards)            // so that there are no more than manyShards
-	many := bits.Len(uint(partitions/(1+(maxKeys-1)/shardKeys))) // so that none has more than shardKeys, less 1
+	few := bits.Len(uint(partitions-1) / manyShards)                 // so that there are no more than manyShards
+	many := bits.Len(uint(partitions / (1 + (maxKeys-1)/shardKeys))) // so that none has more than shardKeys, less 1
 	return min(maxWidth, few, max(many-1, 0))
 }
 
