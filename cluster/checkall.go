@@ -15,8 +15,8 @@ import (
 // the others give back what they took before CheckAll returns, or as soon as they can be reached. The Decisions of those
 // that were not denied then say what they would have been, or only that they were not denied where what a holder denied before
 // tells already that nobody need be asked. Where a holder does not answer its requests' OnLost rules do,
-// after all others have allowed. It takes at most MaxChecks requests; errors are those of Check, and
-// bucket.ErrConflict.
+// after all others have allowed. What a holder has lent of a key that is asked for often is taken without asking it, and put back
+// if another request is denied. It takes at most MaxChecks requests; errors are those of Check, and bucket.ErrConflict.
 func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Decisions, error) {
 	if len(reqs) > MaxChecks {
 		return nil, fmt.Errorf("%w: %d requests in one check, want at most %d", bucket.ErrConflict, len(reqs), MaxChecks)
@@ -46,6 +46,7 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 		}
 		if !again {
 			w.remember(sent, turn)
+			w.warm()
 			return w.decisions, nil
 		}
 		if w.moves {
@@ -64,8 +65,9 @@ type whole struct {
 	reqs      []bucket.Request
 	decisions bucket.Decisions
 	groups    []group
-	moves     bool // somebody who was asked is not the holder any more
-	ended     bool // the process of somebody who was asked has ended
+	lent      []lent // requests that are in no group
+	moves     bool   // somebody who was asked is not the holder any more
+	ended     bool   // the process of somebody who was asked has ended
 }
 
 // A group is the requests of a whole that one member decides on.
@@ -89,7 +91,12 @@ const (
 func newWhole(n *Node, v *view, reqs []bucket.Request) *whole {
 	w := &whole{n: n, v: v, reqs: reqs, decisions: make(bucket.Decisions, len(reqs))}
 	for i := range reqs {
-		g := w.group(n.holderIn(v, v.table.Partition(ring.Hash(reqs[i].Key))))
+		h := ring.Hash(reqs[i].Key)
+		to := n.holderIn(v, v.table.Partition(h))
+		if to != v.self && w.spend(i, h) {
+			continue
+		}
+		g := w.group(to)
 		g.reqs = append(g.reqs, i)
 	}
 	return w

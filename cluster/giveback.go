@@ -21,6 +21,7 @@ func (w *whole) giveBack(ctx context.Context) {
 		}
 	}
 	w.restore()
+	w.putBack()
 	for _, a := range sent {
 		select {
 		case <-a.done: // an error leaves the tokens taken: the holder is gone, or they age there

@@ -107,23 +107,32 @@ func (s *leaseSet) room(h uint64, key string) (room bool) {
 // decision.
 func (n *Node) spend(h uint64, r *bucket.Request, d *bucket.Decision) bool {
 	l := n.leases.set(h).find(h, r.Key)
-	if l == nil || r.Cost <= 0 || r.ID != "" || !l.plan.Is(&r.Limit) || r.Durability != l.request.Durability {
+	if l == nil {
 		return false
 	}
+	_, ok := n.spendOf(l, r, d)
+	return ok
+}
+
+// spendOf is spend with what was lent of r's key, and returns for Return in which round that was.
+func (n *Node) spendOf(l *lease, r *bucket.Request, d *bucket.Decision) (round core.Round, ok bool) {
+	if r.Cost <= 0 || r.ID != "" || !l.plan.Is(&r.Limit) || r.Durability != l.request.Durability {
+		return 0, false
+	}
 	now := n.now()
-	left, ok := l.Spend(now, r.Cost)
+	left, round, ok := l.Spend(now, r.Cost)
 	if left < l.low.Load() && int64(now) >= l.next.Load() {
 		n.lease(l, false)
 	}
 	if !ok {
 		l.missed.Add(1)
-		return false
+		return 0, false
 	}
 	l.spends.Add(1)
 	d.Allowed, d.Source, d.Node = true, bucket.FromLease, string(*l.holder.Load())
 	d.Remaining = min(min(left, r.Limit.Burst)+l.level.Load(), r.Limit.Burst-r.Cost)
 	d.ResetAfter = l.plan.Refill(r.Limit.Burst - d.Remaining)
-	return true
+	return round, true
 }
 
 // warm notes that the holder of p has admitted r, whose key has the hash h, at now, and gets a lease if that happens often.

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -258,6 +259,53 @@ func TestLeaseOtherLimit(t *testing.T) {
 		r := bucket.Request{Key: h.key, Limit: limit(t, "10000/s burst 6000")}
 		if d, err := c.Node("b").Check(context.Background(), r); err != nil || d.Remaining != 6000 {
 			t.Errorf("a second after: %+v, %v, want all 6,000 tokens", d, err)
+		}
+	})
+}
+
+// A hot key among the limits of one request is admitted by what was lent, too, and put back if another limit denies: what is
+// admitted, what is left and what counts as spent are all there was.
+func TestHotKeyAmongOthers(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := clustertest.Start(t, "a", "b", "c")
+		c.Net.SetLatency(200 * time.Microsecond)
+		all := bucket.Request{Key: c.KeyAt("b", "all"), Limit: limit(t, "1/h burst 100000"), Cost: 1, OnLost: bucket.Deny}
+		var asked, leased, admitted, denied int
+		check := func(user string) {
+			one := bucket.Request{Key: user, Limit: limit(t, "quota 1"), Cost: 1, OnLost: bucket.Deny}
+			ds, err := c.Node("a").CheckAll(context.Background(), []bucket.Request{one, all})
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked++
+			switch {
+			case ds.Allowed():
+				admitted++
+			case ds.DeniedBy() != 0:
+				t.Fatalf("%+v", ds)
+			default:
+				denied++
+			}
+			if ds[1].Source == bucket.FromLease {
+				leased++
+			}
+		}
+		for i := range 2000 {
+			user := fmt.Sprint("user ", i)
+			check(user)
+			if i%2 == 0 {
+				check(user) // its quota is spent
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if admitted != 2000 || denied != 1000 || leased < asked*9/10 {
+			t.Errorf("%d admitted, %d denied, %d of %d from leases, want 2000, 1000 and nearly all", admitted, denied, leased, asked)
+		}
+		time.Sleep(1500 * time.Millisecond) // nobody uses what was lent
+		all.Cost = 0
+		d, err := c.Node("b").Check(context.Background(), all)
+		if left := int64(100_000 - admitted); err != nil || d.Remaining > left || d.Remaining < left-100 {
+			t.Errorf("%+v, %v, want %d left, or 100 less", d, err, left)
 		}
 	})
 }

@@ -32,6 +32,7 @@ const (
 	plantLateLease          // a lease is spent after its deadline
 	plantKeepLease          // what is given back is spent too
 	plantForgetLent         // a handoff forgets what is lent
+	plantReturnLate         // what was spent is put back although the holder counts it as spent
 	plants
 )
 

@@ -40,7 +40,8 @@ func (s *sim) spend(r *request) bool {
 	if s.plant == plantLateLease {
 		now = min(now, l.Until()-1)
 	}
-	left, ok := l.Spend(now, r.cost)
+	s.waver(n, k, l, now)
+	left, _, ok := l.Spend(now, r.cost)
 	if !ok {
 		return false
 	}
@@ -54,6 +55,32 @@ func (s *sim) spend(r *request) bool {
 	} // else it is what was lent before its lender was lost, and the next holder need not know of it
 	s.answer(r, bucket.Decision{Allowed: true, Source: bucket.FromLease, Remaining: left})
 	return true
+}
+
+// waver makes a check of several limits take tokens now and then, and put them back half a second later as another limit denies.
+// Many ask for the key then, whose bucket has been refilled meanwhile.
+func (s *sim) waver(n *simNode, k *simKey, l *simLease, now bucket.Instant) {
+	if s.rng.IntN(30) > 0 {
+		return
+	}
+	cost := 1 + s.rng.Int64N(max(l.Left(), 1))
+	_, round, ok := l.Spend(now, cost)
+	if !ok {
+		return
+	}
+	s.after(s.upTo(600*time.Millisecond), func() {
+		if s.plant == plantReturnLate {
+			round = roundOf(l.word.Load())
+		}
+		l.Return(cost, round)
+		for range 30 {
+			s.after(s.upTo(20*time.Millisecond), func() {
+				if n.alive {
+					s.ask(k, n)
+				}
+			})
+		}
+	})
 }
 
 // borrow asks the holder for tokens of k; with want 0 it gives back what is left.

@@ -28,6 +28,7 @@ func TestPlanted(t *testing.T) {
 		plantLateLease:    "a lease is spent after its deadline",
 		plantKeepLease:    "what is given back is spent too",
 		plantForgetLent:   "a handoff forgets what is lent",
+		plantReturnLate:   "what was spent is put back although the holder counts it as spent",
 	}
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")
