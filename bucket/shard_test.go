@@ -181,7 +181,7 @@ func TestLogIsBounded(t *testing.T) {
 func TestPartitionsOfShards(t *testing.T) {
 	for _, parts := range []int{1, 2, 1000, 1024, 1025, 3000, 16384, 65535, 65536} {
 		s := storeOf(t, StoreConfig{Partitions: parts})
-		if got := len(s.shards); got < min(parts, manyShards/2) || got > max(manyShards, parts>>maxWidth+1) {
+		if got := len(s.shards); got < min(parts, manyShards/2) || got > max(2*manyShards-1, parts>>maxWidth+1) {
 			t.Errorf("%d partitions have %d shards", parts, got)
 		}
 		for _, part := range []int{0, 1 % parts, parts / 2, parts - 1} {
