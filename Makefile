@@ -93,7 +93,7 @@ bench: tool-benchstat ## Benchmarks that match BENCH, BENCH_COUNT times, summed 
 	@cd $(BIN) && $(TOOLS)/benchstat $$(ls bench-old.txt 2>/dev/null) bench-new.txt
 
 .PHONY: compare
-compare: ## Noria beside the limiters that people would pick instead, in one run.
+compare: ## Noria beside the limiters that people would pick instead, in one run of a quarter of an hour.
 	cd e2e/compare && GOWORK=off $(GO) run .
 
 ##@ Code

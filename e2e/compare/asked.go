@@ -36,25 +36,26 @@ func startBare(ctx context.Context) (*bareProcess, error) {
 		err = json.Unmarshal([]byte(line), &b.addrs)
 	}
 	if err != nil {
-		p.end()
+		p.kill()
 		return nil, err
 	}
 	return b, nil
 }
 
 // ways returns how the empty unary service of the process pid is asked, and its bare stream: one message, one answer.
-func (a bareAddrs) ways(ctx context.Context, pid int) ([]way, error) {
-	unary, err := checkAsk(a.Unary)
+func (a bareAddrs) ways(ctx context.Context, keys []string, pid int) ([]way, error) {
+	conn, err := grpc.NewClient(a.Unary, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
+	unary := func(int, limit) ask { return holderAsk(noriapb.NewNoriaClient(conn)) }
 	stream, err := streamAsk(ctx, a.Stream)
 	if err != nil {
 		return nil, err
 	}
 	return []way{
-		{name: bareUnary, callers: []int{1, manyCallers}, ask: unary, others: []int{pid}},
-		{name: bareTalk, callers: []int{1}, ask: stream, others: []int{pid}},
+		asked(bareUnary, jobs(spread, 1, manyCallers), unary, keys, pid),
+		asked(bareTalk, jobs(spread, 1), func(int, limit) ask { return stream }, keys, pid),
 	}, nil
 }
 
@@ -78,34 +79,24 @@ func streamAsk(ctx context.Context, addr string) (ask, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return func(context.Context, string) error {
+	return func(context.Context, string) (bool, error) {
 		if err := s.SendMsg(frames(message)); err != nil {
-			return err
+			return false, err
 		}
 		var in frames
-		return s.RecvMsg(&in)
+		err := s.RecvMsg(&in)
+		return err == nil, err
 	}, nil
 }
 
-// checkAsk returns the ask that calls noria.v1's Check at addr, over one connection for all callers that stays until the
-// tool ends.
-func checkAsk(addr string) (ask, error) {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return nil, err
-	}
-	client := noriapb.NewNoriaClient(conn)
+// holderAsk returns the ask that calls noria.v1's Check with plenty, and wants the holder's own answer.
+func holderAsk(of noriapb.NoriaClient) ask {
 	text := plenty().bucket().String()
-	return func(ctx context.Context, key string) error {
-		answer, err := client.Check(ctx, &noriapb.CheckRequest{Key: key, Limit: text})
-		switch {
-		case err != nil:
-			return err
-		case !answer.GetAllowed():
-			return errDenied
-		case answer.GetSource() != noriapb.Source_SOURCE_HOLDER || answer.GetNode() != servedName:
-			return fmt.Errorf("answered by %s of %s, want the holder %s", answer.GetSource(), answer.GetNode(), servedName)
+	return func(ctx context.Context, key string) (bool, error) {
+		answer, err := of.Check(ctx, &noriapb.CheckRequest{Key: key, Limit: text})
+		if err == nil && (answer.GetSource() != noriapb.Source_SOURCE_HOLDER || answer.GetNode() != servedName) {
+			err = fmt.Errorf("answered by %s of %s, want the holder %s", answer.GetSource(), answer.GetNode(), servedName)
 		}
-		return nil
-	}, nil
+		return answer.GetAllowed(), err
+	}
 }

@@ -100,7 +100,7 @@ func TestKeys(t *testing.T) {
 	for i := range ks.n {
 		met[key(i)] = true
 	}
-	for _, k := range ks.asked {
+	for _, k := range ks.list() {
 		if len(k) != keyBytes || !met[k] {
 			t.Errorf("key %q of %d bytes is asked about, want one of those met, of %d", k, len(k), keyBytes)
 		}
@@ -155,7 +155,7 @@ func benchCandidate(b *testing.B, c candidate, ks keySet) {
 	b.ReportAllocs()
 	ask, at := opened.asker(), 0
 	for b.Loop() {
-		ask(ks.asked[at])
+		ask(ks.asked(at))
 		if at++; at == ks.n {
 			at = 0
 		}

@@ -12,8 +12,8 @@ const keyBytes = 24
 // latter are other strings with the same bytes, as a request off the wire has, in another order, and lie in memory one
 // behind the other: what a limiter keeps is not at hand, what the caller brings is.
 type keySet struct {
-	n     int
-	asked []string
+	n   int
+	all string
 }
 
 // newKeySet returns n keys in the order that the seed gives.
@@ -22,12 +22,19 @@ func newKeySet(n int, seed uint64) keySet {
 	for _, i := range rand.New(rand.NewPCG(seed, 0)).Perm(n) {
 		bytes = appendKey(bytes, i)
 	}
-	all := string(bytes)
-	ks := keySet{n: n, asked: make([]string, n)}
-	for i := range ks.asked {
-		ks.asked[i] = all[i*keyBytes:][:keyBytes]
+	return keySet{n: n, all: string(bytes)}
+}
+
+// asked returns the key that is asked about as number i.
+func (ks keySet) asked(i int) string { return ks.all[i*keyBytes:][:keyBytes] }
+
+// list returns all keys in the order in which they are asked about.
+func (ks keySet) list() []string {
+	list := make([]string, ks.n)
+	for i := range list {
+		list[i] = ks.asked(i)
 	}
-	return ks
+	return list
 }
 
 // appendKey appends key number i, below 10,000,000.

@@ -114,7 +114,7 @@ func bench(l limiter, ks keySet, goroutines int, allowed bool) benched {
 	result := testing.Benchmark(func(b *testing.B) {
 		tours = tours[:0]
 		for i := range goroutines {
-			tours = append(tours, &tour{ask: l.asker(), keys: ks.asked, at: i * ks.n / goroutines, allowed: allowed})
+			tours = append(tours, &tour{ask: l.asker(), keys: ks, at: i * ks.n / goroutines, allowed: allowed})
 		}
 		benchTours(b, tours)
 	})
@@ -160,7 +160,7 @@ func setBenchTime(d time.Duration) error {
 // A tour is one goroutine's way through the keys.
 type tour struct {
 	ask     func(string) bool
-	keys    []string
+	keys    keySet
 	at      int
 	allowed bool
 	checks  int64
@@ -175,10 +175,10 @@ const step = 64
 func (t *tour) walk() {
 	at, keys, ask := t.at, t.keys, t.ask
 	for range step {
-		if ask(keys[at]) != t.allowed {
+		if ask(keys.asked(at)) != t.allowed {
 			t.wrong++
 		}
-		if at++; at == len(keys) {
+		if at++; at == keys.n {
 			at = 0
 		}
 	}

@@ -54,7 +54,7 @@ func libraries() []library {
 		return nil
 	}
 	wanted := []string{
-		"github.com/didip/tollbooth/v8", "github.com/go-redis/redis_rate/v10", "github.com/juju/ratelimit",
+		"github.com/didip/tollbooth/v8", "github.com/envoyproxy/go-control-plane/envoy", "github.com/go-redis/redis_rate/v10", "github.com/juju/ratelimit",
 		"github.com/redis/go-redis/v9", "github.com/sethvargo/go-limiter", "github.com/throttled/throttled/v2",
 		"github.com/ulule/limiter/v3", "golang.org/x/time", "google.golang.org/grpc",
 	}

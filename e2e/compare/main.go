@@ -22,8 +22,8 @@ func main() {
 
 // command runs the tool with the arguments args and returns its exit status: 0 fine, 1 not measured, 2 wrong usage.
 func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 1 && args[0] == bareCommand {
-		return told(stderr, serveBare(stdin, stdout))
+	if err, is := hidden(ctx, args, stdin, stdout); is {
+		return told(stderr, err)
 	}
 	o, err := readOptions(args, stderr)
 	switch {
@@ -56,11 +56,15 @@ type options struct {
 	budget time.Duration // no round begins that would end later
 	redis  string        // auto, none or the path of a redis-server
 	local  bool          // inside the process only
+	scale  bool          // what grows with keys and nodes, too
+	only   string        // if not empty, services alone whose names contain it
 
 	keys       []int         // numbers of keys in the process
 	benchTime  time.Duration // of one benchmark in the process
 	remoteKeys int           // number of keys from afar
 	loadTime   time.Duration // of one load from afar
+	growKeys   []int         // numbers of keys as they grow
+	growNodes  []int         // numbers of nodes as they grow
 }
 
 // readOptions reads the arguments. It says on stderr what is wrong with them.
@@ -71,9 +75,11 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.out, "out", "results.md", "write results to `FILE`, which ends in .md, and to the .json beside it")
 	flags.BoolVar(&o.quick, "quick", false, "measure once and briefly, to see that everything runs")
 	flags.IntVar(&o.rounds, "rounds", 8, "measure everything at most `N` times; 6 to 8 give an interval of 95 %")
-	flags.DurationVar(&o.budget, "budget", 8*time.Minute, "begin no round that would end later than `TIME` after the start")
+	flags.DurationVar(&o.budget, "budget", 15*time.Minute, "begin no round that would end later than `TIME` after the start")
 	flags.StringVar(&o.redis, "redis", "auto", "`PATH` of a redis-server; auto finds or installs one, none does without")
 	flags.BoolVar(&o.local, "local", false, "measure checks inside the process only")
+	flags.BoolVar(&o.scale, "scale", true, "measure too what grows with keys and nodes")
+	flags.StringVar(&o.only, "only", "", "measure nothing but services whose names contain `TEXT`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -89,10 +95,12 @@ func (o options) sized() options {
 	if o.quick {
 		o.rounds, o.keys, o.benchTime = 1, []int{1, fewKeys, 50_000}, 2*time.Millisecond
 		o.remoteKeys, o.loadTime = 500, 50*time.Millisecond
+		o.growKeys, o.growNodes = []int{1000, 10_000, 50_000}, []int{1, 2}
 		return o
 	}
 	o.keys, o.benchTime = []int{1, fewKeys, 1_000_000}, 100*time.Millisecond
 	o.remoteKeys, o.loadTime = 20_000, time.Second
+	o.growKeys, o.growNodes = []int{1000, 10_000, 100_000, 1_000_000, 10_000_000}, []int{1, 2, 3, 5, 7, 9}
 	return o
 }
 

@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -28,43 +23,17 @@ type pair struct {
 	*process
 	asker node
 	addrs servedAddrs
+	conn  *grpc.ClientConn
 	keys  []string // held by the other
-}
-
-// servedAddrs are what the ready line of noria serve tells.
-type servedAddrs struct {
-	GRPC   string `json:"grpc"`
-	Gossip string `json:"gossip"`
-}
-
-// buildNoria builds the binary into dir and returns its path.
-func buildNoria(ctx context.Context, dir string) (string, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/noriahq/noria")
-	list.Stderr = os.Stderr
-	root, err := list.Output()
-	if err != nil {
-		return "", fmt.Errorf("go list -m github.com/noriahq/noria: %w", err)
-	}
-	binary := filepath.Join(dir, "noria")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/noria")
-	build.Dir = strings.TrimSpace(string(root))
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./cmd/noria: %w\n%s", err, out)
-	}
-	return binary, nil
 }
 
 // startPair runs the binary and a node here that joins it, and finds n keys that the former holds.
 func startPair(ctx context.Context, binary string, n int) (*pair, error) {
-	args := []string{"serve", "--name", servedName, "--label", label}
-	for _, port := range []string{"http", "api", "grpc", "admin", "peer", "gossip"} {
-		args = append(args, "--"+port, "127.0.0.1:0")
-	}
-	process, err := start(binary, args...)
+	process, addrs, err := serveNoria(ctx, binary, servedName, "")
 	if err != nil {
 		return nil, err
 	}
-	p := &pair{process: process}
+	p := &pair{process: process, addrs: addrs}
 	if err := p.open(ctx, n); err != nil {
 		p.end()
 		return nil, err
@@ -73,22 +42,14 @@ func startPair(ctx context.Context, binary string, n int) (*pair, error) {
 }
 
 func (p *pair) open(ctx context.Context, n int) error {
-	line, err := p.find(ctx, `"msg":"ready"`)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal([]byte(line), &p.addrs); err != nil {
-		return fmt.Errorf("ready line %s: %w", line, err)
-	}
+	var err error
 	if p.asker, err = startNode(ctx, "asker", p.addrs.Gossip); err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(p.addrs.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
+	if p.conn, err = grpc.NewClient(p.addrs.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		return err
 	}
-	defer conn.Close()
-	client := noriapb.NewNoriaClient(conn)
+	client := noriapb.NewNoriaClient(p.conn)
 	if err := p.agree(ctx, client); err != nil {
 		return err
 	}
@@ -101,23 +62,16 @@ func (p *pair) open(ctx context.Context, n int) error {
 
 // agree returns when both nodes go by the same ring of two.
 func (p *pair) agree(ctx context.Context, client noriapb.NoriaClient) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
+	return until(ctx, func() error {
 		theirs, err := client.Status(ctx, &noriapb.StatusRequest{})
 		if err != nil {
-			return err
+			return errors.Join(errGiveUp, err)
 		}
-		ours := p.asker.Status()
-		if len(ours.Members) == 2 && ours.Epoch == theirs.GetEpoch() {
-			return nil
+		if ours := p.asker.Status(); len(ours.Members) != 2 || ours.Epoch != theirs.GetEpoch() {
+			return fmt.Errorf("the nodes do not agree: epochs are %s and %s", ours.Epoch, theirs.GetEpoch())
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("the nodes do not agree after %v: epochs are %s and %s", patience, ours.Epoch, theirs.GetEpoch())
-		}
-	}
+		return nil
+	})
 }
 
 // held asks about up to four times n keys and returns up to n of those that the other node holds.
@@ -132,7 +86,7 @@ func (p *pair) held(ctx context.Context, n int) []string {
 		tasks.Go(func() {
 			for i := first; i < 4*n; i += manyCallers {
 				k := key(i)
-				if check(ctx, k) != nil {
+				if _, err := check(ctx, k); err != nil {
 					continue
 				}
 				mu.Lock()
@@ -152,17 +106,12 @@ func (p *pair) held(ctx context.Context, n int) []string {
 // check returns the ask by which the node here has the other one decide.
 func (p *pair) check() ask {
 	l := plenty().bucket()
-	return func(ctx context.Context, key string) error {
+	return func(ctx context.Context, key string) (bool, error) {
 		d, err := p.asker.Check(ctx, bucket.Request{Key: key, Limit: l, Cost: 1})
-		switch {
-		case err != nil:
-			return err
-		case !d.Allowed:
-			return errDenied
-		case d.Source != bucket.FromHolder || d.Node != servedName:
-			return fmt.Errorf("answered by %s of %s, want the holder %s", d.Source, d.Node, servedName)
+		if err == nil && (d.Source != bucket.FromHolder || d.Node != servedName) {
+			err = fmt.Errorf("answered by %s of %s, want the holder %s", d.Source, d.Node, servedName)
 		}
-		return nil
+		return d.Allowed, err
 	}
 }
 
@@ -179,22 +128,21 @@ func sameSize(ctx context.Context, client noriapb.NoriaClient, key string) error
 }
 
 // ways returns how a check at the node here is decided by the other, and how the other is asked over its public API.
-func (p *pair) ways() ([]way, error) {
-	public, err := checkAsk(p.addrs.GRPC)
-	if err != nil {
-		return nil, err
-	}
-	callers, others := []int{1, manyCallers}, []int{p.pid()}
+func (p *pair) ways() []way {
+	js, check, public := jobs(spread, 1, manyCallers), p.check(), holderAsk(noriapb.NewNoriaClient(p.conn))
 	return []way{
-		{name: forwarded, callers: callers, ask: p.check(), others: others},
-		{name: publicGRPC, callers: callers, ask: public, others: others},
-	}, nil
+		asked(forwarded, js, func(int, limit) ask { return check }, p.keys, p.pid()),
+		asked(publicGRPC, js, func(int, limit) ask { return public }, p.keys, p.pid()),
+	}
 }
 
 // end ends both nodes.
 func (p *pair) end() {
+	if p.conn != nil {
+		_ = p.conn.Close() // nothing is under way
+	}
 	if p.asker.stop != nil {
 		p.asker.stop()
 	}
-	p.process.end()
+	p.kill()
 }

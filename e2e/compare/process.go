@@ -17,9 +17,9 @@ import (
 // A process is one that the tool started and ends.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer     // its end tells the process to end
-	ended chan struct{} // closed when the process has ended
-	lines chan string   // what it writes to standard error and standard output
+	stdin io.WriteCloser // its end tells the process to end
+	ended chan struct{}  // closed when the process has ended
+	lines chan string    // what it writes to standard error and standard output
 
 	mu   sync.Mutex
 	last []string // lines, for errors; guarded by mu
@@ -91,6 +91,13 @@ func (p *process) find(ctx context.Context, part string) (string, error) {
 			return "", p.complaint(ctx.Err().Error())
 		}
 	}
+}
+
+// kill ends the process at once, as those may end whose memory nobody wants any more, and waits until it has.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // one that has ended is no worse
+	<-p.ended
+	_ = p.stdin.Close() // likewise
 }
 
 // complaint returns an error with what the process wrote last.

@@ -17,28 +17,33 @@ import (
 // A redisServer is a Redis without persistence on a free port of this machine.
 type redisServer struct {
 	*process
+	addr   string
 	client *redis.Client
 }
 
 // startRedis runs the redis-server at path.
 func startRedis(ctx context.Context, path string) (*redisServer, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeAddrs(1)
 	if err != nil {
 		return nil, err
 	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := addrs[0]
 	_, port, _ := net.SplitHostPort(addr) // an address of a listener always has one
 	p, err := start(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir())
 	if err != nil {
 		return nil, err
 	}
-	s := &redisServer{process: p, client: redis.NewClient(&redis.Options{Addr: addr, PoolSize: 2 * manyCallers})}
+	s := &redisServer{process: p, addr: addr, client: redisClient(addr)}
 	if err := s.wait(ctx); err != nil {
 		s.end()
 		return nil, err
 	}
 	return s, nil
+}
+
+// redisClient returns a client with connections for all callers.
+func redisClient(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, PoolSize: 2 * manyCallers})
 }
 
 // wait returns when s answers.
@@ -77,24 +82,18 @@ func (s *redisServer) end() {
 	s.process.end()
 }
 
-// way returns how redis_rate asks s.
-func (s *redisServer) way() way {
-	l := plenty()
+// libraryAsk is an asker by redis_rate.
+func (s *redisServer) libraryAsk(_ int, l limit) ask {
 	allowance := redis_rate.Limit{Rate: 1, Period: l.every, Burst: l.burst}
 	of := redis_rate.NewLimiter(s.client)
-	one := func(ctx context.Context, key string) error {
+	return func(ctx context.Context, key string) (bool, error) {
 		r, err := of.Allow(ctx, key, allowance)
-		if err == nil && r.Allowed != 1 {
-			err = errDenied
+		if err != nil {
+			return false, err
 		}
-		return err
-	}
-	return way{
-		name: redisRate, callers: []int{1, manyCallers}, ask: one, others: []int{s.pid()}, remembers: true,
+		return r.Allowed == 1, nil
 	}
 }
-
-var errDenied = errors.New("denied, although there is plenty")
 
 // findRedis returns the path of a redis-server: what the flag -redis says, else the one on the PATH, else one that is
 // installed now if this is root on Debian. The error says why there is none.

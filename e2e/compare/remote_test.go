@@ -27,14 +27,15 @@ func TestBare(t *testing.T) {
 	if err := json.Unmarshal(line, &addrs); err != nil {
 		t.Fatal(err)
 	}
-	ways, err := addrs.ways(t.Context(), os.Getpid())
+	ways, err := addrs.ways(t.Context(), []string{key(1)}, os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, w := range ways {
 		for range 3 {
-			if err := w.ask(t.Context(), key(1)); err != nil {
-				t.Errorf("%s: %v", w.name, err)
+			l, err := w.load(t.Context(), job{Load: spread, Callers: 1, Of: 1, For: time.Millisecond})
+			if err != nil || l.asked == 0 || l.failed > 0 {
+				t.Errorf("%s: %v, %d asked and %d failed, the first with %v", w.name, err, l.asked, l.failed, l.failure)
 			}
 		}
 	}
@@ -46,25 +47,38 @@ func TestBare(t *testing.T) {
 
 // Every check is counted, the failed ones too, and so is the processor time of all processes.
 func TestLoad(t *testing.T) {
-	var asked atomic.Int64
-	w := way{name: "every tenth fails", others: []int{os.Getpid()}, ask: func(context.Context, string) error {
-		if asked.Add(1)%10 == 0 {
-			return errors.New("tenth")
+	var asks atomic.Int64
+	every := func(int, limit) ask {
+		return func(context.Context, string) (bool, error) {
+			switch asks.Add(1) % 10 {
+			case 0:
+				return false, errors.New("tenth")
+			case 5:
+				return false, nil
+			}
+			return true, nil
 		}
-		return nil
-	}}
-	l, err := load(t.Context(), w, 4, []string{key(1), key(2)}, 30*time.Millisecond)
+	}
+	j := job{Load: spread, Callers: 4, Of: 4, For: 30 * time.Millisecond}
+	l, err := load(t.Context(), j, every, []string{key(1), key(2)}, []int{os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.asked == 0 || l.asked != l.latency.TotalCount() || l.asked > asked.Load() {
-		t.Errorf("%d checks counted and %d timed of %d", l.asked, l.latency.TotalCount(), asked.Load())
+	if l.asked == 0 || l.asked != l.latency.TotalCount() || l.asked > asks.Load() {
+		t.Errorf("%d checks counted and %d timed of %d", l.asked, l.latency.TotalCount(), asks.Load())
 	}
-	if l.failed < l.asked/20 || l.failed > l.asked/5+1 || l.failure == nil {
-		t.Errorf("%d of %d checks failed, the first with %v; want a tenth", l.failed, l.asked, l.failure)
+	if l.failed < l.asked/10 || l.failed > l.asked/4+1 || l.failure == nil {
+		t.Errorf("%d of %d checks failed, the first with %v; want a fifth", l.failed, l.asked, l.failure)
 	}
-	if l.took < 30*time.Millisecond || l.cpu <= 0 {
-		t.Errorf("took %v and %v of processors, want 30ms or more and some", l.took, l.cpu)
+	if want := asks.Load() * 8 / 10; l.admitted < want-1 || l.admitted > want+9 {
+		t.Errorf("%d of %d checks admitted, want %d: those that are not measured count too", l.admitted, asks.Load(), want)
+	}
+	if l.took < 30*time.Millisecond || l.whole < l.took || l.cpu <= 0 {
+		t.Errorf("took %v of %v and %v of processors, want 30ms or more and some", l.took, l.whole, l.cpu)
+	}
+	j.Load = over
+	if l, err := load(t.Context(), j, every, []string{key(1)}, nil); err != nil || l.failed > l.asked/9+1 {
+		t.Errorf("%d of %d checks failed, %v; want a tenth: over the limit a denial is no failure", l.failed, l.asked, err)
 	}
 }
 

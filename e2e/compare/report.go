@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// write writes rs to path, which ends in .md, and as JSON beside it.
+// write writes rs to path, which ends in .md, as JSON beside it, and its pictures into the folder plots there.
 func (rs *results) write(path string) error {
 	text, err := json.MarshalIndent(rs, "", "  ")
 	if err != nil {
@@ -18,6 +18,9 @@ func (rs *results) write(path string) error {
 	}
 	beside := strings.TrimSuffix(path, filepath.Ext(path)) + ".json"
 	if err := os.WriteFile(beside, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := rs.writePlots(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return os.WriteFile(path, rs.markdown(), 0o644)
@@ -54,10 +57,14 @@ func (rs *results) markdown() []byte {
 	p.para("Each figure is the median of the rounds, ± how far the furthest round is from it. Every round asks all candidates, " +
 		"in another order each time, and ratios are of figures of the same round. Absolute times are this machine's; ratios travel better.")
 	rs.writeTargets(&p)
-	rs.writeLocals(&p)
 	if len(rs.Remotes) > 0 {
+		rs.writeServices(&p)
 		rs.writeRemotes(&p)
 	}
+	if len(rs.Locals) > 0 {
+		rs.writeLocals(&p)
+	}
+	rs.writeGrown(&p)
 	rs.writeMachine(&p)
 	return append(bytes.TrimRight(p.Bytes(), "\n"), '\n')
 }

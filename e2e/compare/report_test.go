@@ -38,15 +38,52 @@ func sampleRun() *run {
 	}
 	r.results.Heaps = []*weight{{Who: storeTake, Keys: 1_000_000, Bytes: samples{40.4, 40.5, 40.6}}}
 	r.results.Remotes = []*remote{
-		{remoteCase: remoteCase{forwarded, 1}, PerSecond: samples{20000, 21000, 22000}, P50: samples{45, 44, 43}, P99: samples{99, 98, 97}, CPU: samples{60, 61, 62}},
+		{remoteCase: remoteCase{forwarded, spread, 1}, PerSecond: samples{20000, 21000, 22000}, P50: samples{45, 44, 43}, P99: samples{99, 98, 97}, CPU: samples{60, 61, 62}},
 		{
-			remoteCase: remoteCase{forwarded, manyCallers}, PerSecond: samples{300000}, P50: samples{200}, P99: samples{700}, CPU: samples{3.5},
+			remoteCase: remoteCase{forwarded, spread, manyCallers}, PerSecond: samples{300000}, P50: samples{200}, P99: samples{700}, CPU: samples{3.5},
 			Failed: 1, Failure: "peer\ndid not answer in time",
 		},
 	}
-	r.skip(redisRate, errors.New("there is no\nredis-server"))
+	sampleServices(&r.results)
+	r.skip(envoyShape, errors.New("there is no\nredis-server"))
 	r.judge()
 	return r
+}
+
+// sampleServices adds figures of services and of what grows.
+func sampleServices(rs *results) {
+	rs.Keys = 20_000
+	for i, who := range []string{noriaInside(3), noriaPublic(3), redisRate, gubernatorBatching(3), gubernatorGlobal(3)} {
+		for k, load := range []string{spread, hot, over, heldHere, hotAlone} {
+			f := float64(1 + i*i + k)
+			at := &remote{
+				remoteCase: remoteCase{who, load, manyCallers},
+				PerSecond:  samples{300_000 / f, 310_000 / f}, P50: samples{50 * f, 51 * f}, P99: samples{400 * f, 410 * f},
+				CPU: samples{5 * f, 5.1 * f}, Asked: 1000,
+			}
+			if load == over {
+				at.Admitted, at.Permits, at.Excess = int64(200*f), 420, samples{f / 2, f / 2}
+			}
+			rs.Remotes = append(rs.Remotes, at)
+		}
+	}
+	for i, who := range grown() {
+		for _, n := range []int{1000, 1_000_000} {
+			g := &grownKeys{Who: who, Keys: n, NS: samples{100 * float64(1+i), 110, 120 * float64(1+i)}, Bytes: 50 * float64(1+i)}
+			if n > 1000 {
+				g.GC = &gcCost{Cycles: 2, Took: samples{12, 14}, Pauses: 8, Worst: 33, NS: 234}
+			}
+			rs.GrownKeys = append(rs.GrownKeys, g)
+		}
+	}
+	rs.Replicas = []replicaCost{{Keys: 1000, Holder: 61, Replica: 52}}
+	for _, way := range []string{nodeWay, apiWay} {
+		for _, n := range []int{1, 3} {
+			g := &grownNodes{Way: way, Nodes: n}
+			g.PerSecond, g.P50, g.P99, g.CPU, g.Asked = samples{9000, 9100}, samples{60}, samples{900}, samples{12}, 100
+			rs.GrownNodes = append(rs.GrownNodes, g)
+		}
+	}
 }
 
 // golden compares got to a file in testdata.

@@ -7,16 +7,20 @@ import (
 
 // results are all that a run found.
 type results struct {
-	Machine machine       `json:"machine"`
-	Redis   string        `json:"redis_version,omitempty"`
-	Quick   bool          `json:"quick"` // the figures mean nothing
-	Rounds  int           `json:"rounds"`
-	Took    time.Duration `json:"took_ns"`
-	Targets []verdict     `json:"targets"`
-	Locals  []*local      `json:"in_process"`
-	Heaps   []*weight     `json:"heap"`
-	Remotes []*remote     `json:"network"`
-	Skipped []string      `json:"not_measured,omitempty"`
+	Machine    machine       `json:"machine"`
+	Redis      string        `json:"redis_version,omitempty"`
+	Quick      bool          `json:"quick"` // the figures mean nothing
+	Rounds     int           `json:"rounds"`
+	Keys       int           `json:"service_keys"` // that services are asked about
+	Took       time.Duration `json:"took_ns"`
+	Targets    []verdict     `json:"targets"`
+	Locals     []*local      `json:"in_process"`
+	Heaps      []*weight     `json:"heap"`
+	Remotes    []*remote     `json:"network"`
+	GrownKeys  []*grownKeys  `json:"as_keys_grow,omitempty"`
+	Replicas   []replicaCost `json:"replicas,omitempty"`
+	GrownNodes []*grownNodes `json:"as_nodes_grow,omitempty"`
+	Skipped    []string      `json:"not_measured,omitempty"`
 }
 
 // A weight is what a candidate keeps in memory.
@@ -87,13 +91,25 @@ func (rs *results) addRemote(c remoteCase, l loaded) {
 	if len(at.PerSecond) == 0 {
 		rs.Remotes = append(rs.Remotes, at)
 	}
-	at.PerSecond = append(at.PerSecond, float64(l.asked)/l.took.Seconds())
-	at.P50 = append(at.P50, micros(l.latency.ValueAtQuantile(50)))
-	at.P99 = append(at.P99, micros(l.latency.ValueAtQuantile(99)))
-	at.CPU = append(at.CPU, micros(int64(l.cpu))/float64(l.asked))
-	at.Failed += l.failed
-	if at.Failure == "" && l.failure != nil {
-		at.Failure = l.failure.Error()
+	at.add(l)
+}
+
+// add adds what a load found.
+func (r *remote) add(l loaded) {
+	r.PerSecond = append(r.PerSecond, float64(l.asked)/l.took.Seconds())
+	r.P50 = append(r.P50, micros(l.latency.ValueAtQuantile(50)))
+	r.P99 = append(r.P99, micros(l.latency.ValueAtQuantile(99)))
+	r.CPU = append(r.CPU, micros(int64(l.cpu))/float64(max(l.asked, 1)))
+	r.Asked += l.asked
+	r.Failed += l.failed
+	if r.Failure == "" && l.failure != nil {
+		r.Failure = l.failure.Error()
+	}
+	if r.Load == over {
+		permits := scarce().permits(l.whole)
+		r.Admitted += l.admitted
+		r.Permits += permits
+		r.Excess = append(r.Excess, float64(l.admitted)/permits)
 	}
 }
 

@@ -11,10 +11,13 @@ type run struct {
 	say     func(format string, args ...any) // tells whoever waits how it goes
 	keys    []keySet
 	results results
+	loads   int           // so far
+	binary  string        // of noria, once it is built
+	opening time.Duration // that services took to start
 }
 
 func newRun(o options, say func(string, ...any)) *run {
-	r := &run{options: o, say: say, results: results{Machine: thisMachine(), Quick: o.quick}}
+	r := &run{options: o, say: say, results: results{Machine: thisMachine(), Quick: o.quick, Keys: o.remoteKeys}}
 	for i, n := range o.keys {
 		r.keys = append(r.keys, newKeySet(n, uint64(i)))
 	}
@@ -37,6 +40,9 @@ func (r *run) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.grow(ctx); err != nil {
+		return err
+	}
 	var longest time.Duration
 	first := time.Now()
 	for r.results.Rounds < r.options.rounds {
@@ -55,11 +61,25 @@ func (r *run) measure(ctx context.Context) error {
 	return nil
 }
 
+// grow measures what grows with keys and nodes. What fails is left out.
+func (r *run) grow(ctx context.Context) error {
+	if !r.options.scale || r.options.only != "" {
+		return nil
+	}
+	r.skip("what grows with keys", r.growKeys(ctx))
+	if !r.options.local {
+		r.skip("what grows with nodes", r.growNodes(ctx))
+	}
+	return ctx.Err()
+}
+
 // round measures everything once and returns how long that took.
 func (r *run) round(ctx context.Context, rs *remotes) (time.Duration, error) {
 	began := time.Now()
-	if err := r.measureLocal(ctx); err != nil {
-		return 0, err
+	if r.options.only == "" {
+		if err := r.measureLocal(ctx); err != nil {
+			return 0, err
+		}
 	}
 	local := time.Since(began)
 	if err := r.measureRemote(ctx, rs); err != nil {
@@ -67,8 +87,9 @@ func (r *run) round(ctx context.Context, rs *remotes) (time.Duration, error) {
 	}
 	took := time.Since(began)
 	r.results.Rounds++
-	r.say("round %d of %d: %.0f s inside the process, %.0f s over the network",
-		r.results.Rounds, r.options.rounds, local.Seconds(), (took - local).Seconds())
+	r.say("round %d of %d: %.0f s inside the process, %.0f s over the network, %.0f s of them until services were there",
+		r.results.Rounds, r.options.rounds, local.Seconds(), (took - local).Seconds(), r.opening.Seconds())
+	r.opening = 0
 	return took, nil
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 )
 
 // writeLocals adds the tables of checks inside the process.
@@ -85,29 +83,6 @@ func (rs *results) writeWrong(p *page) {
 	for _, l := range rs.Locals {
 		if l.Wrong > 0 {
 			p.para("%s, %s: %.2f %% of the checks ended with an error or a wrong answer.", l.Who, l.title(), 100*float64(l.Wrong)/float64(l.Checks))
-		}
-	}
-}
-
-// writeRemotes adds the table of checks over a network.
-func (rs *results) writeRemotes(p *page) {
-	p.para("## One check over loopback")
-	p.para("Each caller asks for the next check when it has the answer to the one before; one load generator for all. The other " +
-		"side is a process of its own on the same cores. CPU is the processor time of a check in all processes together, the " +
-		"load generator's included.")
-	p.head("who", "callers", "checks/s", "p50, µs", "p99, µs", "CPU, µs")
-	for _, who := range []string{redisRate, forwarded, publicGRPC, bareUnary, bareTalk} {
-		for _, r := range rs.Remotes {
-			if r.Who == who && len(r.PerSecond) > 0 {
-				p.row(who, strconv.Itoa(r.Callers), figure(r.PerSecond, ""), figure(r.P50, ""), figure(r.P99, ""), figure(r.CPU, ""))
-			}
-		}
-	}
-	p.gap()
-	for _, r := range rs.Remotes {
-		if r.Failed > 0 {
-			p.para("%s with %d callers: %d checks were not decided as they should be, the first: %s.", r.Who, r.Callers, r.Failed,
-				strings.ReplaceAll(r.Failure, "\n", " "))
 		}
 	}
 }

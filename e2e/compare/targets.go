@@ -62,7 +62,7 @@ func (rs *results) targets(many int) []target {
 		},
 		rs.nodeCost(1), rs.nodeCost(fewKeys), rs.nodeCost(many),
 	}
-	return append(all, rs.remoteTargets()...)
+	return append(append(all, rs.serviceTargets()...), rs.remoteTargets()...)
 }
 
 // fewKeys is the number of keys that processor caches hold and one lock would still be felt with.
@@ -70,15 +70,15 @@ const fewKeys = 10_000
 
 // remoteTargets are those about checks over the network.
 func (rs *results) remoteTargets() []target {
-	many := rs.remote(remoteCase{forwarded, manyCallers})
+	many := rs.remote(remoteCase{forwarded, spread, manyCallers})
 	return []target{
 		{
 			what: "forwarded check, 1 caller: round trip of a bare stream with the same message", bound: 1.5, most: true, unit: "×",
-			measured: rs.remote(remoteCase{bareTalk, 1}).PerSecond.over(rs.remote(remoteCase{forwarded, 1}).PerSecond),
+			measured: rs.remote(remoteCase{bareTalk, spread, 1}).PerSecond.over(rs.remote(remoteCase{forwarded, spread, 1}).PerSecond),
 		},
 		{
 			what: "forwarded checks, 64 callers: throughput of unary gRPC with one item", bound: 12, unit: "×",
-			measured: many.PerSecond.over(rs.remote(remoteCase{bareUnary, manyCallers}).PerSecond),
+			measured: many.PerSecond.over(rs.remote(remoteCase{bareUnary, spread, manyCallers}).PerSecond),
 		},
 		{
 			what: "forwarded checks, 64 callers: processor time of both nodes, the callers' included", bound: 4, most: true, unit: " µs",
@@ -92,7 +92,7 @@ func (rs *results) remoteTargets() []target {
 func (rs *results) publicShare(callers int) target {
 	return target{
 		what: fmt.Sprintf("public gRPC, %d at a time: throughput of an empty unary service", callers), bound: 0.85, unit: "×",
-		measured: rs.remote(remoteCase{publicGRPC, callers}).PerSecond.over(rs.remote(remoteCase{bareUnary, callers}).PerSecond),
+		measured: rs.remote(remoteCase{publicGRPC, spread, callers}).PerSecond.over(rs.remote(remoteCase{bareUnary, spread, callers}).PerSecond),
 	}
 }
 
