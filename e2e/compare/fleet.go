@@ -159,13 +159,16 @@ func (f fleet) load(ctx context.Context, j job) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	for _, r := range reports {
+	for i, r := range reports {
 		l, err := r.loaded()
 		if err != nil {
 			return loaded{}, err
 		}
 		out.add(l)
 		out.took = max(out.took, r.Took)
+		if perSecond := float64(l.asked) / r.Took.Seconds(); i == 0 || perSecond < out.slowest {
+			out.slowest = perSecond
+		}
 	}
 	return out, nil
 }

@@ -27,6 +27,7 @@ type loaded struct {
 	cpu           time.Duration           // of this process and the others
 	admitted      int64                   // from the first check on, those that do not count for the rest among them
 	whole         time.Duration           // in which these were admitted
+	slowest       float64                 // checks a second at that node of a fleet whose callers made the fewest
 }
 
 // load does j with a and these keys, for the time that j says after a tenth of it that does not count. The others are the
@@ -49,23 +50,39 @@ func load(ctx context.Context, j job, a asker, keys []string, others []int) (loa
 	return out, err
 }
 
-// prime asks about every key once, under l, with as many callers as are measured.
+// primeTimes is how often prime asks about a key at most. A service that has just started may be late once.
+const primeTimes = 5
+
+// prime asks about every key until it is answered well, under l, with as many callers as are measured.
 func prime(ctx context.Context, a asker, l limit, keys []string) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for i := range manyCallers {
 		all.Go(func() error {
 			next := a(i, l)
 			for at := i; at < len(keys); at += manyCallers {
-				if allowed, err := next(ctx, keys[at]); err != nil {
+				if err := primeKey(ctx, next, keys[at]); err != nil {
 					return err
-				} else if !allowed {
-					return errDenied
 				}
 			}
 			return nil
 		})
 	}
 	return all.Wait()
+}
+
+func primeKey(ctx context.Context, next ask, key string) (err error) {
+	for range primeTimes {
+		allowed, asked := next(ctx, key)
+		switch err = asked; {
+		case err == nil && allowed:
+			return nil
+		case err == nil:
+			return errDenied
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+	}
+	return err
 }
 
 var errDenied = errors.New("denied, although there is plenty")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -92,6 +93,9 @@ func startNode(ctx context.Context, name, seed string) (node, error) {
 			running.Wait()
 		}}, nil
 	case err = <-ended:
+		if err == nil {
+			err = errors.New("it ended")
+		}
 	case <-time.After(patience):
 		err = fmt.Errorf("not ready after %v", patience)
 	}

@@ -64,9 +64,21 @@ func (p *process) read(out io.ReadCloser) {
 		p.mu.Lock()
 		p.last = append(p.last[max(0, len(p.last)-19):], line)
 		p.mu.Unlock()
+		p.pass(line)
+	}
+}
+
+// pass passes a line to whoever waits for one; where nobody does, the oldest one makes room.
+func (p *process) pass(line string) {
+	for {
 		select {
 		case p.lines <- line:
-		default: // nobody waits for a line any more
+			return
+		default:
+		}
+		select {
+		case <-p.lines:
+		default:
 		}
 	}
 }

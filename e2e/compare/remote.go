@@ -31,6 +31,9 @@ type remote struct {
 	Failed    int64   `json:"failed,omitempty"`  // of them not decided as they should be
 	Failure   string  `json:"failure,omitempty"` // the first of them
 
+	// Of fleets that are asked from inside: checks a second at the node whose callers made the fewest.
+	Slowest samples `json:"slowest_node_per_second,omitempty"`
+
 	// Of the workload over: what was admitted, and what the limit allows in that time; and the one divided by the other.
 	Admitted int64   `json:"admitted,omitempty"`
 	Permits  float64 `json:"permits,omitempty"`

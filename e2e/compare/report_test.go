@@ -59,7 +59,7 @@ func sampleServices(rs *results) {
 			at := &remote{
 				remoteCase: remoteCase{who, load, manyCallers},
 				PerSecond:  samples{300_000 / f, 310_000 / f}, P50: samples{50 * f, 51 * f}, P99: samples{400 * f, 410 * f},
-				CPU: samples{5 * f, 5.1 * f}, Asked: 1000,
+				CPU: samples{5 * f, 5.1 * f}, Slowest: samples{100_000 / f, 90_000 / f}, Asked: 1000,
 			}
 			if load == over {
 				at.Admitted, at.Permits, at.Excess = int64(200*f), 420, samples{f / 2, f / 2}

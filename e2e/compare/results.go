@@ -100,6 +100,9 @@ func (r *remote) add(l loaded) {
 	r.P50 = append(r.P50, micros(l.latency.ValueAtQuantile(50)))
 	r.P99 = append(r.P99, micros(l.latency.ValueAtQuantile(99)))
 	r.CPU = append(r.CPU, micros(int64(l.cpu))/float64(max(l.asked, 1)))
+	if l.slowest > 0 {
+		r.Slowest = append(r.Slowest, l.slowest)
+	}
 	r.Asked += l.asked
 	r.Failed += l.failed
 	if r.Failure == "" && l.failure != nil {

@@ -93,10 +93,13 @@ func (r *run) round(ctx context.Context, rs *remotes) (time.Duration, error) {
 	return took, nil
 }
 
-// judge judges the targets and says how they stand.
+// judge judges the targets and says how they stand; where services alone were asked for, those that were measured.
 func (r *run) judge() {
 	for _, t := range r.results.targets(r.mostKeys()) {
 		v := t.judge()
+		if r.options.only != "" && len(v.Measured) == 0 {
+			continue
+		}
 		r.results.Targets = append(r.results.Targets, v)
 		r.say("%-12s %s: %s, wanted %s", v.Verdict, v.Target, figure(v.Measured, v.Unit), v.Bound)
 	}

@@ -16,8 +16,8 @@ func (rs *results) serviceTargets() []target {
 		{what: "public gRPC, " + at + "throughput of Gubernator", bound: 2, unit: "×", measured: public.PerSecond.over(other.PerSecond)},
 		{what: "public gRPC, " + at + "processor time of Gubernator", bound: 0.5, most: true, unit: "×", measured: public.CPU.over(other.CPU)},
 		{
-			what:  "Node.Check, 3 nodes, one hot key, 64 callers: throughput of the same nodes with local keys",
-			bound: 0.5, unit: "×", measured: lent.PerSecond.over(local.PerSecond),
+			what:  "Node.Check, 3 nodes, one hot key, 64 callers: throughput of the slowest node beside the slowest with local keys",
+			bound: 0.5, unit: "×", measured: lent.Slowest.over(local.Slowest),
 		},
 	}
 	for _, who := range []string{noriaInside(1), noriaInside(3), noriaPublic(3)} {
