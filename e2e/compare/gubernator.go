@@ -117,8 +117,9 @@ func gubernatorAnswer(answer []byte) (allowed bool, err error) {
 		case field == 2 && kind == protowire.VarintType:
 			limit, _ = protowire.ConsumeVarint(value)
 		case field == 5 && kind == protowire.BytesType:
-			text, _ := protowire.ConsumeString(value)
-			return false, fmt.Errorf("gubernator: %s", text)
+			if text, _ := protowire.ConsumeString(value); text != "" {
+				return false, fmt.Errorf("gubernator: %s", text)
+			}
 		}
 		item = item[n+size:]
 	}

@@ -50,9 +50,6 @@ func load(ctx context.Context, j job, a asker, keys []string, others []int) (loa
 	return out, err
 }
 
-// primeTimes is how often prime asks about a key at most. A service that has just started may be late once.
-const primeTimes = 5
-
 // prime asks about every key until it is answered well, under l, with as many callers as are measured.
 func prime(ctx context.Context, a asker, l limit, keys []string) error {
 	all, ctx := errgroup.WithContext(ctx)
@@ -70,19 +67,16 @@ func prime(ctx context.Context, a asker, l limit, keys []string) error {
 	return all.Wait()
 }
 
-func primeKey(ctx context.Context, next ask, key string) (err error) {
-	for range primeTimes {
-		allowed, asked := next(ctx, key)
-		switch err = asked; {
-		case err == nil && allowed:
-			return nil
-		case err == nil:
-			return errDenied
-		case ctx.Err() != nil:
-			return ctx.Err()
+// primeKey asks about key until it is answered well: a service that has just started may be late once, or a node of it not
+// have reached another one yet.
+func primeKey(ctx context.Context, next ask, key string) error {
+	return until(ctx, func() error {
+		allowed, err := next(ctx, key)
+		if err == nil && !allowed {
+			return errors.Join(errGiveUp, errDenied)
 		}
-	}
-	return err
+		return err
+	})
 }
 
 var errDenied = errors.New("denied, although there is plenty")

@@ -41,7 +41,7 @@ func sampleRun() *run {
 		{remoteCase: remoteCase{forwarded, spread, 1}, PerSecond: samples{20000, 21000, 22000}, P50: samples{45, 44, 43}, P99: samples{99, 98, 97}, CPU: samples{60, 61, 62}},
 		{
 			remoteCase: remoteCase{forwarded, spread, manyCallers}, PerSecond: samples{300000}, P50: samples{200}, P99: samples{700}, CPU: samples{3.5},
-			Failed: 1, Failure: "peer\ndid not answer in time",
+			Asked: 900, Failed: 1, Failure: "peer\ndid not answer in time",
 		},
 	}
 	sampleServices(&r.results)
