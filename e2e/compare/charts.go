@@ -44,19 +44,19 @@ func (c barChart) draw() []byte {
 	s := newSVG(chartWidth, bottom+40, c.title, c.note+logNote(x))
 	for _, v := range x.ticks() {
 		s.rule(x.at(v), chartTop-6, x.at(v), bottom, "grid")
-		s.text(x.at(v), bottom+16, "soft", "middle", short(v)+c.unit)
+		s.text(x.at(v), bottom+16, "soft", "middle", amount(v, c.unit))
 	}
 	for i, r := range c.rows {
 		y := chartTop + rowHeight*float64(i)
 		class := map[bool]string{true: "noria", false: "other"}[r.ours]
-		s.text(left-10, y+rowHeight/2, map[bool]string{true: "strong", false: ""}[r.ours], "end", r.name)
+		s.text(left-10, y+(rowHeight-rowGap)/2+3, map[bool]string{true: "strong", false: ""}[r.ours], "end", r.name)
 		for k, v := range r.values {
 			at, shade := y+float64(barHeight*k), class
 			if k > 0 {
 				shade += " pale"
 			}
 			s.bar(left, at, max(x.at(v)-left, 1), barHeight-2, shade)
-			label := short(v) + c.unit
+			label := amount(v, c.unit)
 			if len(c.series) > 0 && i == 0 {
 				label = c.series[k] + " " + label
 			}
@@ -107,13 +107,13 @@ func (c lineChart) draw() []byte {
 	right := chartWidth - float64(names)*letterWidth - 24
 	bottom := float64(chartTop + lineHeight)
 	x, y := newAxis(xs, 60, right), newAxis(ys, bottom, chartTop)
-	if x.log {
+	if len(xs) > 0 && slices.Min(xs) < slices.Max(xs) {
 		x.low, x.high = slices.Min(xs), slices.Max(xs)
 	}
 	s := newSVG(chartWidth, bottom+48, c.title, c.note+logNote(y))
 	for _, v := range y.ticks() {
 		s.rule(60, y.at(v), right, y.at(v), "grid")
-		s.text(54, y.at(v)+4, "soft", "end", short(v)+c.unit)
+		s.text(54, y.at(v)+4, "soft", "end", amount(v, c.unit))
 	}
 	marks := slices.Compact(slices.Sorted(slices.Values(xs)))
 	for _, v := range marks {

@@ -72,6 +72,7 @@ func TestAxis(t *testing.T) {
 		{[]float64{3, 30}, 0, 30, false},
 		{[]float64{12, 7300}, 10, 10_000, true},
 		{[]float64{10, 1000}, 5, 1000, true},
+		{[]float64{2200, 3_300_000}, 1000, 10_000_000, true},
 		{nil, 0, 1, false},
 	} {
 		a := newAxis(c.values, 0, 100)
@@ -89,6 +90,24 @@ func TestShort(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.456: "0.46", 2: "2", 7.26: "7.3", 15.2: "15", 999.6: "1k", 82_135: "82k", 1_540_000: "1.5M"} {
 		if got := short(v); got != want {
 			t.Errorf("short(%g) = %q, want %q", v, got, want)
+		}
+	}
+}
+
+// Thousands are in the larger unit, if there is one.
+func TestAmount(t *testing.T) {
+	for _, c := range []struct {
+		v          float64
+		unit, want string
+	}{
+		{0.26, " µs", "0.26 µs"},
+		{12_345, " µs", "12 ms"},
+		{2_000_000, " ns", "2 ms"},
+		{7400, " B", "7.4 kB"},
+		{82_135, "", "82k"},
+	} {
+		if got := amount(c.v, c.unit); got != c.want {
+			t.Errorf("amount(%g, %q) = %q, want %q", c.v, c.unit, got, c.want)
 		}
 	}
 }

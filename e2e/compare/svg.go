@@ -92,6 +92,9 @@ type axis struct {
 // decades is how much larger than the smallest value the largest is where an axis becomes logarithmic.
 const decades = 12
 
+// manyDecades is the same for an axis that goes from one power of ten to another and marks nothing between.
+const manyDecades = 500
+
 // newAxis returns an axis for values; it begins at 0 or, if it is logarithmic, at a power of ten or half of one.
 func newAxis(values []float64, from, to float64) axis {
 	low, high := math.Inf(1), 0.0
@@ -107,7 +110,11 @@ func newAxis(values []float64, from, to float64) axis {
 		step := tickStep(high)
 		return axis{low: 0, high: math.Ceil(high/step) * step, from: from, to: to}
 	}
-	return axis{low: below(low), high: above(high), from: from, to: to, log: true}
+	a := axis{low: below(low), high: above(high), from: from, to: to, log: true}
+	if a.high/a.low >= manyDecades {
+		a.low, a.high = math.Pow(10, math.Floor(math.Log10(low))), math.Pow(10, math.Ceil(math.Log10(high)))
+	}
+	return a
 }
 
 // below returns the next 1, 2 or 5 times a power of ten that is less than v.
@@ -155,7 +162,7 @@ func (a axis) ticks() []float64 {
 		return marks
 	}
 	factors := []float64{1}
-	if a.high/a.low < 500 {
+	if a.high/a.low < manyDecades {
 		factors = []float64{1, 2, 5}
 	}
 	for ten := math.Pow(10, math.Floor(math.Log10(a.low))); ten <= a.high*1.001; ten *= 10 {
@@ -166,6 +173,19 @@ func (a axis) ticks() []float64 {
 		}
 	}
 	return marks
+}
+
+// larger are the units that stand for a thousand of others.
+func larger(unit string) string {
+	return map[string]string{" ns": " µs", " µs": " ms", " B": " kB"}[unit]
+}
+
+// amount returns v in unit, or in the larger one.
+func amount(v float64, unit string) string {
+	if l := larger(unit); l != "" && v >= 999.5 {
+		return amount(v/1000, l)
+	}
+	return short(v) + unit
 }
 
 // short returns v with two or three digits and k or M for thousands and millions.
