@@ -18,7 +18,7 @@ type grownKeys struct {
 	Keys  int     `json:"keys"`
 	NS    samples `json:"ns"`
 	Bytes float64 `json:"bytes_per_key"` // of heap beyond the key's own
-	GC    *gcCost `json:"gc,omitempty"`  // with the most keys
+	GC    gcCost  `json:"gc"`
 }
 
 // A replicaCost is what the replica of a key takes at its heir, beside what the key takes at its holder.
@@ -37,35 +37,56 @@ const growTimes = 3
 // gcCycles is how many garbage collections are watched.
 const gcCycles = 5
 
-// growKeys measures checks inside the process with more and more keys.
+// growKeys measures checks inside the process with more and more keys, for a quarter of the budget at most.
 func (r *run) growKeys(ctx context.Context) error {
-	began := time.Now()
+	began, took, before := time.Now(), time.Duration(0), 0
 	for _, n := range r.options.growKeys {
-		ks := newKeySet(n, uint64(n))
-		for _, c := range candidates() {
-			if !slices.Contains(grown(), c.name) {
-				continue
-			}
-			g, err := growCandidate(ctx, c, ks, n == slices.Max(r.options.growKeys))
-			if err != nil {
-				return fmt.Errorf("%s with %d keys: %w", c.name, n, err)
-			}
-			r.results.GrownKeys = append(r.results.GrownKeys, g)
+		if left := r.options.budget/4 - time.Since(began); before > 0 && nextTime(took, before, n) > left {
+			return fmt.Errorf("no time for more than %s", counted(before))
 		}
-	}
-	for _, n := range r.options.growKeys {
-		c, err := weighReplica(n)
-		if err != nil {
-			return fmt.Errorf("replicas of %d keys: %w", n, err)
+		began := time.Now()
+		if err := r.growTo(ctx, n); err != nil {
+			return err
 		}
-		r.results.Replicas = append(r.results.Replicas, c)
+		took, before = time.Since(began), n
+		r.say("keys grown to %s in %.0f s", counted(n), took.Seconds())
 	}
-	r.say("keys grown to %s in %.0f s", counted(slices.Max(r.options.growKeys)), time.Since(began).Seconds())
 	return nil
 }
 
-// growCandidate measures c with ks, and watches garbage collections if they are the most.
-func growCandidate(ctx context.Context, c candidate, ks keySet, most bool) (*grownKeys, error) {
+// nextTime returns how long next keys may take to measure where some keys took so long: in proportion, but where so few are
+// measured for as long as more of them.
+func nextTime(took time.Duration, keys, next int) time.Duration {
+	const few = 100_000
+	if keys < few {
+		return took
+	}
+	return took * time.Duration(next) / time.Duration(keys)
+}
+
+// growTo measures all with n keys.
+func (r *run) growTo(ctx context.Context, n int) error {
+	ks := newKeySet(n, uint64(n))
+	for _, c := range candidates() {
+		if !slices.Contains(grown(), c.name) {
+			continue
+		}
+		g, err := growCandidate(ctx, c, ks)
+		if err != nil {
+			return fmt.Errorf("%s with %d keys: %w", c.name, n, err)
+		}
+		r.results.GrownKeys = append(r.results.GrownKeys, g)
+	}
+	c, err := weighReplica(n)
+	if err != nil {
+		return fmt.Errorf("replicas of %d keys: %w", n, err)
+	}
+	r.results.Replicas = append(r.results.Replicas, c)
+	return nil
+}
+
+// growCandidate measures c with ks, and watches garbage collections.
+func growCandidate(ctx context.Context, c candidate, ks keySet) (*grownKeys, error) {
 	g := &grownKeys{Who: c.name, Keys: ks.n}
 	before := heap()
 	opened, err := c.open(ctx, plenty())
@@ -87,14 +108,8 @@ func growCandidate(ctx context.Context, c candidate, ks keySet, most bool) (*gro
 		}
 		g.NS = append(g.NS, float64(time.Second)/b.perSecond)
 	}
-	if most {
-		c, err := collect(opened, ks, gcCycles)
-		if err != nil {
-			return nil, err
-		}
-		g.GC = &c
-	}
-	return g, nil
+	g.GC, err = collect(opened, ks, gcCycles)
+	return g, err
 }
 
 // replicaBatch is how many changed buckets a holder sends at once.

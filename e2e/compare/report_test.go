@@ -71,7 +71,7 @@ func sampleServices(rs *results) {
 		for _, n := range []int{1000, 1_000_000} {
 			g := &grownKeys{Who: who, Keys: n, NS: samples{100 * float64(1+i), 110, 120 * float64(1+i)}, Bytes: 50 * float64(1+i)}
 			if n > 1000 {
-				g.GC = &gcCost{Cycles: 2, Took: samples{12, 14}, Pauses: 8, Worst: 33, NS: 234}
+				g.GC = gcCost{Cycles: 2, Took: samples{12, 14}, Pauses: 8, Worst: 33, NS: 234}
 			}
 			rs.GrownKeys = append(rs.GrownKeys, g)
 		}

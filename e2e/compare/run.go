@@ -27,7 +27,8 @@ func newRun(o options, say func(string, ...any)) *run {
 // mostKeys returns the largest number of keys.
 func (r *run) mostKeys() int { return r.keys[len(r.keys)-1].n }
 
-// measure runs the rounds that there is time for, at least one, and judges the targets.
+// measure runs the rounds that there is time for, at least one, and judges the targets. Once there is a round, an interruption
+// ends it as if there were no more time.
 func (r *run) measure(ctx context.Context) error {
 	began := time.Now()
 	if err := setBenchTime(r.options.benchTime); err != nil {
@@ -51,6 +52,10 @@ func (r *run) measure(ctx context.Context) error {
 			break
 		}
 		took, err := r.round(ctx, rs)
+		if err != nil && ctx.Err() != nil && r.results.Rounds > 0 {
+			r.say("interrupted: what is known comes of the rounds before")
+			break
+		}
 		if err != nil {
 			return err
 		}

@@ -30,8 +30,9 @@ func (rs *results) writeGrownKeys(p *page) {
 	p.para("Garbage collections with the most keys, while one goroutine asks: how long each took, how long all stood still at the 99.9th "+
 		"percentile (`%s`), and ns of a check meanwhile.", pauseMetric)
 	p.head("who", "keys", "collection, ms", "pauses", "p99.9 pause, µs", "ns meanwhile")
+	most := rs.GrownKeys[len(rs.GrownKeys)-1].Keys
 	for _, g := range rs.GrownKeys {
-		if c := g.GC; c != nil {
+		if c := g.GC; g.Keys == most {
 			p.row(g.Who, grouped(strconv.Itoa(g.Keys)), figure(c.Took, ""), strconv.FormatUint(c.Pauses, 10), number(c.Worst), number(c.NS))
 		}
 	}
