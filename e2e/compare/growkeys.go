@@ -108,7 +108,9 @@ func growCandidate(ctx context.Context, c candidate, ks keySet) (*grownKeys, err
 		}
 		g.NS = append(g.NS, float64(time.Second)/b.perSecond)
 	}
-	g.GC, err = collect(opened, ks, gcCycles)
+	if g.GC, err = collect(opened, ks, gcCycles); err == nil && g.GC.Wrong > 0 {
+		err = fmt.Errorf("%d answers are wrong while garbage is collected", g.GC.Wrong)
+	}
 	return g, err
 }
 

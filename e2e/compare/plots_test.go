@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime/metrics"
 	"testing"
+	"time"
 )
 
 // Pictures have bars, lines, axes with units and names that do not touch.
@@ -108,6 +109,22 @@ func TestAmount(t *testing.T) {
 	} {
 		if got := amount(c.v, c.unit); got != c.want {
 			t.Errorf("amount(%g, %q) = %q, want %q", c.v, c.unit, got, c.want)
+		}
+	}
+}
+
+// What more keys take is told from fewer in proportion, but where those are so few that their number hardly counts.
+func TestNextTime(t *testing.T) {
+	for _, c := range []struct {
+		keys, next int
+		want       time.Duration
+	}{
+		{1000, 10_000, time.Second},
+		{100_000, 1_000_000, 10 * time.Second},
+		{1_000_000, 2_000_000, 2 * time.Second},
+	} {
+		if got := nextTime(time.Second, c.keys, c.next); got != c.want {
+			t.Errorf("%d keys take 1s: %d take %v, want %v", c.keys, c.next, got, c.want)
 		}
 	}
 }

@@ -52,7 +52,8 @@ func (rs *results) writeGrownKeys(p *page) {
 func (rs *results) writeGrownNodes(p *page) {
 	p.para("## As nodes grow")
 	p.para("Random keys out of %s, 64 callers in all, spread over the nodes. All nodes share the cores of one machine, so more nodes do not "+
-		"make more checks here: what shows is what a check costs as more of them go to another node. A fleet grows by joins, which are "+
+		"make more checks here: what shows is what a check costs as more of them go to another node, and fewer to the same one at once, which "+
+		"would share a message. A fleet grows by joins, which are "+
 		"over when it is measured; ± is over three tries.", grouped(strconv.Itoa(rs.Keys)))
 	rs.show(p, plotNodesRate)
 	rs.show(p, plotNodesCPU)
