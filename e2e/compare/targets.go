@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // A target is a promise about figures that this tool measures. It is judged by the median over the rounds.
@@ -62,6 +63,11 @@ func (rs *results) targets(many int) []target {
 		},
 		rs.nodeCost(1), rs.nodeCost(fewKeys), rs.nodeCost(many),
 	}
+	for _, keys := range []int{1, fewKeys, many} {
+		for _, goroutines := range []int{1, 2} {
+			all = append(all, rs.ahead(keys, goroutines))
+		}
+	}
 	return append(append(all, rs.serviceTargets()...), rs.remoteTargets()...)
 }
 
@@ -118,6 +124,37 @@ func (rs *results) nodeCost(keys int) target {
 		what: fmt.Sprintf("Node.Check of a key held here, %s: time of Store.Take", counted(keys)), bound: 1.6, most: true, unit: "×",
 		measured: rs.ns(nodeCheck, keys).over(rs.ns(storeTake, keys)),
 	}
+}
+
+// ahead is the target that Node.Check is no slower than any other that keeps something for each key.
+func (rs *results) ahead(keys, goroutines int) target {
+	at := localCase{Keys: keys, Goroutines: goroutines, Limit: plenty().name}
+	ns := func(who string) samples {
+		at.Who = who
+		return rs.local(at).NS
+	}
+	var fastest samples
+	for _, c := range candidates() {
+		if !c.one && !strings.HasPrefix(c.name, "Noria") {
+			fastest = fastest.least(ns(c.name))
+		}
+	}
+	return target{
+		what:  fmt.Sprintf("Node.Check of a key held here, %s, %d at once: speed of the fastest other", counted(keys), goroutines),
+		bound: 1, unit: "×", measured: fastest.over(ns(nodeCheck)),
+	}
+}
+
+// least returns the less of s and o in each round; o if s has none.
+func (s samples) least(o samples) samples {
+	if len(s) == 0 {
+		return o
+	}
+	less := make(samples, min(len(s), len(o)))
+	for i := range less {
+		less[i] = min(s[i], o[i])
+	}
+	return less
 }
 
 // ns returns what a check by who took with one goroutine.
