@@ -16,6 +16,9 @@ func (n *Node) announce(ctx context.Context) error {
 	if err := n.poll(ctx, func() bool { return n.view.Load() != nil }); err != nil {
 		return err
 	}
+	if err := n.awaitHolder(ctx); err != nil {
+		return err
+	}
 	if err := n.agree(ctx); err != nil {
 		return err
 	}
@@ -39,7 +42,7 @@ func (n *Node) settled(ctx context.Context) error {
 	return err
 }
 
-// agree returns when all members that answer go by this node's ring. As long as they do not, two nodes may take
+// agree returns when all holders that answer go by this node's ring. As long as they do not, two nodes may take
 // themselves for the holder of one key. It gives up waiting after agreeWait, and returns an error only for ctx.
 func (n *Node) agree(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, agreeWait)
@@ -52,14 +55,14 @@ func (n *Node) agree(ctx context.Context) error {
 	return err
 }
 
-// agreed asks all members for the epoch of their ring and says whether those that answer have this node's.
+// agreed asks all holders for the epoch of their ring and says whether those that answer have this node's.
 func (n *Node) agreed(ctx context.Context) bool {
 	v := n.view.Load()
 	if v == nil {
 		return false
 	}
 	var asks []*Ask
-	for _, m := range v.members {
+	for _, m := range v.holders() {
 		if m.peer == nil {
 			continue
 		}

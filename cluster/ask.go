@@ -59,6 +59,7 @@ func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Req
 			d = a.Checks[0].Decision
 			d.Node = string(a.Answer.Holder)
 			next = n.learn(sent, p, &req, &d, &a.Answer)
+			n.unheld.decided(p)
 			n.free(a)
 			return d, next, nil
 		case errors.Is(err, errSelf):
@@ -88,6 +89,7 @@ func (n *Node) takeHere(ctx context.Context, p ring.Partition, req *bucket.Reque
 	if err := n.store.TakeInto(now, int(p), req, d); err != nil {
 		return err
 	}
+	n.unheld.decided(p)
 	d.Node = string(n.name)
 	if isDurable(req, d) {
 		*d = n.endureOne(ctx, p, *req, *d, end)

@@ -18,6 +18,10 @@ type Config struct {
 	// Transport carries checks to the other nodes; transport/peer has the one over gRPC.
 	Transport Transport
 
+	// Role says whether the node holds keys, or only asks. Default: RoleHolder. A cluster of many nodes costs less with a few
+	// holders, as each of them speaks to every node, and gateways speak to holders alone.
+	Role Role
+
 	// Label names the cluster, up to 64 bytes. Nodes with another label are not let in. Default: "noria".
 	Label string
 
@@ -55,7 +59,7 @@ type Config struct {
 	Fence time.Duration
 
 	// ForgetAfter is how long a node that died without a word counts as a member when a side of a cut asks whether it is
-	// the larger one. Default: 10m. Less lets a small rest of a cluster go on sooner, and two sides of a long cut both.
+	// the larger one, and as one that may answer while a holder is missing. Default: 10m. Less lets a small rest of a cluster go on sooner, and two sides of a long cut both.
 	ForgetAfter time.Duration
 
 	// MoveRate is how many bytes a second this node sends at most to nodes that join, and of whole replicas; at least 1 MiB.
@@ -75,6 +79,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Label == "" {
 		c.Label = "noria"
+	}
+	if c.Role == "" {
+		c.Role = RoleHolder
 	}
 	if c.Gossip == "" {
 		c.Gossip = "127.0.0.1:7946"
@@ -111,5 +118,5 @@ func (c Config) check() error {
 	case c.MaxKeys < 0:
 		return fmt.Errorf("%w: MaxKeys is %d, want 1 or more", ErrConfig, c.MaxKeys)
 	}
-	return nil
+	return c.Role.check()
 }

@@ -51,5 +51,5 @@ func (n *Node) alone() bool {
 	if v == nil || n.drained() {
 		return true
 	}
-	return !slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.Draining })
+	return !slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.Draining && !m.Gateway })
 }

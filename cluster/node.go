@@ -5,6 +5,7 @@
 // three nodes one after the other. Where the holder does not answer within Config.PeerWait the request's OnLost rule does.
 // What a holder denied is denied elsewhere too until its time has come, and of a key that is asked for often a holder lends tokens, so
 // that a hot key costs it nothing.
+// Nodes with RoleGateway hold nothing and ask for all.
 // Partitions move between nodes with all that their buckets owe when nodes join and leave; package core has the rules.
 package cluster
 
@@ -43,6 +44,7 @@ type Node struct {
 	taken    taken
 	denials  denials
 	leases   leases
+	unheld   unheld
 	deniedTo deniedTo
 	asks     sync.Pool // of *Ask
 
@@ -101,6 +103,7 @@ func New(c Config) (*Node, error) {
 	n.taken.init()
 	n.denials.init()
 	n.leases.init()
+	n.unheld.init(partitions)
 	if _, err := gossip.New(n.gossipConfig("127.0.0.1:0")); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -110,7 +113,7 @@ func New(c Config) (*Node, error) {
 func (n *Node) gossipConfig(peer string) gossip.Config {
 	c := n.config
 	return gossip.Config{
-		ID: n.name, Boot: n.boot, Bind: c.Gossip, Advertise: c.GossipAdvertise, PeerAddr: peer, Label: c.Label,
+		ID: n.name, Boot: n.boot, Gateway: n.isGateway(), Bind: c.Gossip, Advertise: c.GossipAdvertise, PeerAddr: peer, Label: c.Label,
 		RingParams: n.hello().Ring, Protocol: Protocol, Transport: c.GossipTransport, Settle: c.Settle, Logger: n.log,
 	}
 }
@@ -207,7 +210,7 @@ func (n *Node) Addrs() (gossip, peer string) {
 func (n *Node) Opened() <-chan struct{} { return n.opened }
 
 // Ready returns a channel that is closed when the node has joined, or has nobody to join, and all members that answer go
-// by the same ring. The node answers checks from then on, and from a little earlier.
+// by the same ring; a gateway knows a holder then. The node answers checks from then on, and from a little earlier.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Close ends Run as a crash would: the others find out by themselves. It does not wait. Leave first for a better one.

@@ -117,10 +117,13 @@ func (s *shares) owe(d due) {
 // emptyAt returns as of when the share that comes after sh is empty: none of what sh may have given is given again. Without
 // an sh there was none, or it was dropped because nobody used it for shareAge.
 func (sh *share) emptyAt(now, lost bucket.Instant) bucket.Instant {
-	if sh != nil && sh.lost == lost {
+	switch {
+	case sh == nil:
+		return max(lost, now-bucket.Instant(shareAge))
+	case sh.lost == lost:
 		return now
 	}
-	return max(lost, now-bucket.Instant(shareAge))
+	return max(lost, sh.used, now-bucket.Instant(shareAge))
 }
 
 // newShare returns a share that is empty at the instant empty, nil if the arithmetic has no room for it.

@@ -55,3 +55,30 @@ func TestShareGivenTwiceIsFound(t *testing.T) {
 		t.Errorf("%d tokens given by two shares as of one loss: the check above would not see it", given)
 	}
 }
+
+// Without a holder a share fills from the first check that was answered by the rule, as long as there are others, and no holder
+// has decided between: then anew.
+func TestUnheldSince(t *testing.T) {
+	const second = bucket.Instant(time.Second)
+	var u unheld
+	u.init(2)
+	for i, c := range []struct {
+		now, want bucket.Instant
+		decided   bool
+	}{
+		{now: 5 * second, want: 5 * second},
+		{now: 5*second + second/2, want: 5 * second},
+		{now: 6 * second, want: 5 * second},
+		{now: 6*second + 1, want: 6*second + 1, decided: true},
+		{now: 7 * second, want: 6*second + 1},
+		{now: 9 * second, want: 9 * second}, // too long after the one before
+		{now: 10 * second, want: 9 * second},
+	} {
+		if c.decided {
+			u.decided(1)
+		}
+		if got := u.since(c.now, 1); got != c.want {
+			t.Errorf("check %d: since(%v) = %v, want %v", i, c.now, got, c.want)
+		}
+	}
+}

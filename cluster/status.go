@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/noriahq/noria/ring"
@@ -10,6 +11,7 @@ import (
 // Status is what a node knows of itself and of the cluster at one moment.
 type Status struct {
 	Node       ring.Member    `json:"node"`
+	Role       Role           `json:"role"`
 	Ready      bool           `json:"ready"`      // has joined, or was told to serve alone, and serves
 	Label      string         `json:"label"`      // of the cluster
 	Epoch      string         `json:"epoch"`      // of the ring, in hexadecimal; nodes with equal ones agree on every target
@@ -17,7 +19,7 @@ type Status struct {
 	Members    []MemberStatus `json:"members"`    // in order of their ids, this node among them
 	Partitions int            `json:"partitions"` // held by this node
 	Wanted     int            `json:"wanted"`     // that it should hold, and does not yet
-	Deciding   bool           `json:"deciding"`   // false while more than half of the members do not hear it
+	Deciding   bool           `json:"deciding"`   // false while more than half of the holders do not hear it, and at a gateway
 	Keys       int            `json:"keys"`       // buckets in memory
 	Evicted    uint64         `json:"evicted"`    // buckets dropped because MaxKeys was reached
 	Degraded   uint64         `json:"degraded"`   // checks that were answered without their holder
@@ -29,6 +31,7 @@ type Status struct {
 // MemberStatus is what a node knows of one member.
 type MemberStatus struct {
 	ID         ring.Member `json:"id"`
+	Role       Role        `json:"role"`
 	Peer       string      `json:"peer"`               // address for node-to-node checks
 	Gossip     string      `json:"gossip"`             // address for membership
 	Partitions int         `json:"partitions"`         // that the ring names this member for
@@ -36,10 +39,15 @@ type MemberStatus struct {
 	Self       bool        `json:"self,omitempty"`
 }
 
+// HasHolder says whether a member holds keys.
+func (s Status) HasHolder() bool {
+	return slices.ContainsFunc(s.Members, func(m MemberStatus) bool { return m.Role == RoleHolder })
+}
+
 // Status returns what the node knows now. Before it is ready that is little.
 func (n *Node) Status() Status {
 	s := Status{
-		Node: n.name, Label: n.config.Label, Ring: n.config.Ring.String(), Degraded: n.degraded.Load(),
+		Node: n.name, Role: n.config.Role, Label: n.config.Label, Ring: n.config.Ring.String(), Degraded: n.degraded.Load(),
 		Repeated: n.denials.repeated.Load(), Leased: n.leases.checks(),
 	}
 	stats := n.store.Stats()
@@ -69,7 +77,7 @@ func (n *Node) Status() Status {
 			targets = v.table.Count(at)
 		}
 		s.Members = append(s.Members, MemberStatus{
-			ID: m.ID, Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: targets, Draining: m.Draining, Self: i == v.self,
+			ID: m.ID, Role: roleOf(m.Member), Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: targets, Draining: m.Draining, Self: i == v.self,
 		})
 	}
 	return s

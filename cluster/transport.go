@@ -22,7 +22,7 @@ var (
 )
 
 // Protocol is the version of what nodes say to each other. Nodes with different ones do not speak.
-const Protocol = 2
+const Protocol = 3
 
 // A Term counts the holders that a partition has had; the higher replaces the lower.
 type Term = core.Term

@@ -13,7 +13,7 @@ import (
 // A view is what a node goes by at one time: who is a member, and who should hold what. It is never changed; a change of
 // the membership makes a new one.
 type view struct {
-	table   *ring.Table    // targets: the members that do not leave, or all if all do
+	table   *ring.Table    // targets: the holders that do not leave, or all if all do
 	heirs   *ring.Table    // targets if this node were gone; nil if there were none
 	members []*member      // all that are alive, in order of their ids
 	self    int            // index of this node in members

@@ -131,19 +131,20 @@ func (n *Node) follow(members []gossip.Member, ended endedRuns) error {
 func (v *view) core() core.View {
 	w := core.View{Table: v.table, Heirs: v.heirs}
 	for _, m := range v.members {
-		w.Members = append(w.Members, core.Member{ID: m.ID, Boot: m.Boot, Draining: m.Draining})
+		w.Members = append(w.Members, core.Member{ID: m.ID, Boot: m.Boot, Draining: m.Draining, Gateway: m.Gateway})
 	}
 	return w
 }
 
 // newView returns the view of members, with the connections of old to those that stay.
 func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
-	stay := slices.DeleteFunc(slices.Clone(members), func(m gossip.Member) bool { return m.Draining })
+	holders := slices.DeleteFunc(slices.Clone(members), func(m gossip.Member) bool { return m.Gateway })
+	stay := slices.DeleteFunc(slices.Clone(holders), func(m gossip.Member) bool { return m.Draining })
 	if len(stay) == 0 {
-		stay = members
+		stay = holders
 	}
 	ids := idsOf(stay)
-	hurry := old == nil || old.loses(members) // what somebody had who is gone waits for a holder; who joins does not
+	hurry := old == nil || old.loses(holders) // what somebody had who is gone waits for a holder; who joins does not
 	table, err := n.rings.of(ids, hurry)
 	if err != nil {
 		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
@@ -192,10 +193,10 @@ func (n *Node) memberOf(old *view, m gossip.Member) *member {
 // same says whether v and o have the same members, boots and addresses, so that nothing is to be done.
 func (v *view) same(o *view) bool { return slices.Equal(v.members, o.members) }
 
-// loses says whether one of v's members, or a run of one, is not among members.
+// loses says whether one of v's holders, or a run of one, is not among members.
 func (v *view) loses(members []gossip.Member) bool {
 	return slices.ContainsFunc(v.members, func(was *member) bool {
-		return !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == was.ID && m.Boot == was.Boot })
+		return !was.Gateway && !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == was.ID && m.Boot == was.Boot })
 	})
 }
 

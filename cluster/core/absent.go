@@ -22,13 +22,14 @@ func (n *Core) Gone(now bucket.Instant, r Run) {
 	if was, ok := n.settled[r.ID]; ok && was.boot <= r.Boot {
 		delete(n.settled, r.ID)
 	}
+	n.gates.gone(r)
 	n.refence(now)
 }
 
 // miss notes that others count a run of a member for the majority although it is dead. It counts from when the first of
 // them missed it, not from when the last heard of that: else they would remind each other of it for ever.
 func (n *Core) miss(now bucket.Instant, r Run) {
-	if was, ok := n.gone[r.ID]; ok && was.boot >= r.Boot || n.members[r.ID] != nil || r.ID == n.Self {
+	if was, ok := n.gone[r.ID]; ok && was.boot >= r.Boot || n.members[r.ID] != nil || r.ID == n.Self || n.gates.replace(r) {
 		return
 	}
 	since := now - bucket.Instant(r.For)

@@ -16,6 +16,10 @@ type Config struct {
 	Self ring.Member
 	Boot uint64
 
+	// Gateway says that this node never holds anything, nor keeps replicas: it only wants to know who does, and how many may
+	// answer while a holder is missing.
+	Gateway bool
+
 	// Store decides on the partitions that are held. All of them are frozen at first.
 	Store *bucket.Store
 
@@ -30,6 +34,9 @@ type Config struct {
 
 	// Beat is how often each member is asked whether it hears this node. Default: 100ms.
 	Beat time.Duration
+
+	// Call is the same for a gateway, which asks holders alone, and what holders tell each other of gateways. Default: 1s.
+	Call time.Duration
 
 	// Fence is how long a node decides without being heard by more than half of the membership. Default: 1250ms. It must be
 	// less than what the membership takes to miss a node.
@@ -57,6 +64,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Tick = cmp.Or(c.Tick, 20*time.Millisecond)
 	c.Beat = cmp.Or(c.Beat, 100*time.Millisecond)
+	c.Call = cmp.Or(c.Call, time.Second)
 	c.Fence = cmp.Or(c.Fence, 1250*time.Millisecond)
 	c.Retry = cmp.Or(c.Retry, 50*time.Millisecond)
 	c.Found = cmp.Or(c.Found, 2*time.Second)
@@ -74,7 +82,7 @@ func (c Config) check() error {
 		return errors.New("core: Store or Replicas is nil")
 	case c.Partitions < 1 || c.Partitions > 1<<16:
 		return fmt.Errorf("core: Partitions is %d, want 1 to 65536", c.Partitions)
-	case c.Tick < 0 || c.Beat < 0 || c.Fence < 0 || c.Retry < 0 || c.Found < 0 || c.Forget < 0:
+	case c.Tick < 0 || c.Beat < 0 || c.Call < 0 || c.Fence < 0 || c.Retry < 0 || c.Found < 0 || c.Forget < 0:
 		return errors.New("core: a duration is negative")
 	case c.Pace < 0:
 		return fmt.Errorf("core: Pace is %d, want more than 0", c.Pace)

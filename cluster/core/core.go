@@ -13,6 +13,9 @@
 // target starts it again, from all replicas of the last term. Terms count the holders of a partition; who meets a higher one
 // stops.
 //
+// A gateway holds nothing: it is no target, keeps no replica, is asked nothing and told nothing, and does not count for the
+// majority. It asks the holders who is missing, since who answers for a lost holder has to know how many others do.
+//
 // Whoever has not been heard by more than half of the settled membership for Config.Fence stops deciding. What it has is
 // stale then: it is merged by whoever claims it, and makes nobody a holder. The others start no orphan for as long as one
 // whom they have answered may decide, whatever the membership says of it; only who is gone for certain is not waited for.
@@ -47,6 +50,7 @@ type Core struct {
 	order   []*member               // the same, by id
 	settled map[ring.Member]absence // who counts for the majority besides this node and members
 	gone    map[ring.Member]absence // who has left, or whose process has ended, for certain
+	gates   gates
 	parts   []part
 
 	// Who is not in the view any more and may decide yet, and until when: it was answered by this node before.
@@ -109,11 +113,15 @@ func New(c Config) (*Core, error) {
 	n := &Core{
 		Config: c.withDefaults(), members: map[ring.Member]*member{}, settled: map[ring.Member]absence{},
 		gone: map[ring.Member]absence{}, lately: map[ring.Member]lateness{},
+		gates: newGates(),
 		parts: make([]part, c.Partitions), plant: built,
 	}
 	n.routes, n.numbers = make([]atomic.Uint64, c.Partitions), map[ring.Member]int{c.Self: routeSelf}
 	n.names.Store(&[]ring.Member{c.Self})
 	n.fence.Store(math.MaxInt64)
+	if c.Gateway {
+		n.fence.Store(0)
+	}
 	for p := range n.parts {
 		n.Store.Freeze(p)
 		n.Replicas.Freeze(p)

@@ -11,7 +11,7 @@ import (
 // The membership may be wrong about that. And if m saw other members than this node, it may have given them something
 // before it went: this node has to hear of them first.
 func (n *Core) doubt(now bucket.Instant, m *member) {
-	if len(n.lately) >= missedMost || n.plant == plantEager {
+	if n.Gateway || len(n.lately) >= missedMost || n.plant == plantEager {
 		return
 	}
 	drift := n.Fence / 32 // of clocks, and more than any has
@@ -32,20 +32,33 @@ func (n *Core) unsure(now bucket.Instant) bool {
 	return len(n.lately) > 0
 }
 
-// whole says whether this node sees more than half of the settled membership.
-func (n *Core) whole() bool { return 2*(len(n.members)+1) > len(n.members)+1+len(n.settled) }
+// whole says whether this node, which is no gateway, sees more than half of the settled membership.
+func (n *Core) whole() bool { return 2*(len(n.members)+1) > n.Size() }
 
-// Counted returns how many members counted for the majority of late. It is safe for concurrent use.
+// Counted returns how many may answer while a holder is missing: all who counted for the majority of late, and the gateways.
+// It is safe for concurrent use.
 func (n *Core) Counted() int { return int(n.counted.Load()) }
 
 // Size returns how many members count for the majority.
-func (n *Core) Size() int { return len(n.members) + 1 + len(n.settled) }
+func (n *Core) Size() int {
+	size := len(n.members) + len(n.settled)
+	if !n.Gateway {
+		size++
+	}
+	if n.plant == plantVoters {
+		size += n.countGates()
+	}
+	return size
+}
 
 // refence computes until when this node decides: Fence after the last moment at which more than half of the settled
 // membership, itself among them, is known to have heard it.
 func (n *Core) refence(now bucket.Instant) {
 	size := n.Size()
-	n.counted.Store(int64(size))
+	n.counted.Store(int64(size + n.countGates()))
+	if n.Gateway {
+		return // it decides on nothing, whoever hears it
+	}
 	need := size / 2 // besides this node
 	until := int64(math.MaxInt64)
 	if need > 0 {

@@ -37,9 +37,10 @@ func newLab(t *testing.T, ids ...ring.Member) *lab {
 	return l
 }
 
+// start starts a node: a gateway if its name is a capital letter.
 func (l *lab) start(id ring.Member, founder bool) *Core {
 	l.t.Helper()
-	c, err := New(Config{Founder: founder, Self: id, Boot: 1, Store: simStore(), Replicas: simStore(), Partitions: simPartitions})
+	c, err := New(Config{Founder: founder, Gateway: isGate(id), Self: id, Boot: 1, Store: simStore(), Replicas: simStore(), Partitions: simPartitions})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -47,13 +48,15 @@ func (l *lab) start(id ring.Member, founder bool) *Core {
 	return c
 }
 
+func isGate(id ring.Member) bool { return id[0] >= 'A' && id[0] <= 'Z' }
+
 // see makes those nodes see each other and nobody else. Names with a - before them leave.
 func (l *lab) see(ids ...ring.Member) {
 	l.t.Helper()
 	var members []Member
 	for _, id := range ids {
 		name := ring.Member(strings.TrimPrefix(string(id), "-"))
-		members = append(members, Member{ID: name, Boot: 1, Draining: name != id})
+		members = append(members, Member{ID: name, Boot: 1, Draining: name != id, Gateway: isGate(name)})
 	}
 	for _, m := range members {
 		l.sees[m.ID] = members
@@ -67,7 +70,7 @@ func (l *lab) view(self ring.Member) {
 	v := View{Members: l.sees[self]}
 	var names, others []ring.Member
 	for _, m := range v.Members {
-		if m.Draining {
+		if m.Draining || m.Gateway {
 			continue
 		}
 		names = append(names, m.ID)

@@ -31,6 +31,7 @@ type Message struct {
 	Wanted []ring.Partition // of a claim or a fetch, in ascending order
 	Missed []Run            // of a beat: dead members that count for the majority
 	Gone   []Run            // of a beat: members that have left, or whose processes have ended
+	Gates  []Run            // of a beat: gateways that went without a word
 	Parts  []Parcel         // of a handoff, of replicas, or without buckets of a release
 }
 
@@ -67,6 +68,7 @@ type Reply struct {
 
 	Missed []Run // as in a beat
 	Gone   []Run
+	Gates  []Run
 	Places []Place          // of a claim: one for each of Wanted
 	Taken  []ring.Partition // of a handoff: those that are held now
 	Partly []ring.Partition // of a handoff: those of which more parcels have to come

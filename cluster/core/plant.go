@@ -33,6 +33,8 @@ const (
 	plantKeepLease          // what is given back is spent too
 	plantForgetLent         // a handoff forgets what is lent
 	plantReturnLate         // what was spent is put back although the holder counts it as spent
+	plantVoters             // gateways count for the majority
+	plantUncounted          // gateways do not count for shares
 	plants
 )
 

@@ -16,6 +16,7 @@ type sim struct {
 	kind   scenario
 	plant  plant
 	pace   int           // of all nodes; 0 for the default
+	mixed  bool          // some nodes are gateways
 	now    time.Duration // true time
 	events events
 	order  int

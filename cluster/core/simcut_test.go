@@ -92,10 +92,10 @@ func (s *sim) flap() {
 
 // suspect makes all take a node for dead that lives and answers.
 func (s *sim) suspect() {
-	if !s.dispensable() {
+	n := s.victim()
+	if n == nil {
 		return
 	}
-	n := some(s, s.alive)
 	s.note("%s is taken for dead by all", n.id)
 	for _, o := range s.alive {
 		if o != n {

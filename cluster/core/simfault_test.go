@@ -68,27 +68,54 @@ func (s *sim) spare() ring.Member {
 }
 
 func (s *sim) join() {
-	if id := s.spare(); id != "" && len(s.alive) < 7 {
+	if s.mixed && s.rng.IntN(2) == 0 {
+		s.joinGate()
+		return
+	}
+	if id := s.spare(); id != "" && len(s.voters()) < 7 {
 		s.note("%s joins", id)
 		s.start(id)
 	}
 }
 
-// dispensable says whether the others are a majority, and more than one that does not leave, without one node more.
+// joinGate starts a gateway.
+func (s *sim) joinGate() {
+	for i := range 26 {
+		if id := ring.Member(rune('A' + i)); s.nodes[id] == nil && len(s.alive) < 9 {
+			s.note("%s joins, a gateway", id)
+			s.startAs(id, true)
+			return
+		}
+	}
+}
+
+// victim returns a node that a fault may hit, nil if there is none: a gateway, or a holder if others are enough.
+func (s *sim) victim() *simNode {
+	if !s.mixed && !s.dispensable() {
+		return nil
+	}
+	n := some(s, s.alive)
+	if n.gateway || s.dispensable() {
+		return n
+	}
+	return nil
+}
+
+// dispensable says whether the others are a majority, and more than one that does not leave, without one holder more.
 func (s *sim) dispensable() bool {
-	stay := 0
-	for _, n := range s.alive {
+	stay, holders := 0, s.voters()
+	for _, n := range holders {
 		if !n.draining {
 			stay++
 		}
 	}
-	return stay > 2 && len(s.alive)-1 > s.dead+1
+	return stay > 2 && len(holders)-1 > s.dead+1
 }
 
 // leave makes a node drain and go.
 func (s *sim) leave() {
-	if s.dispensable() {
-		s.drain(some(s, s.alive), func() {})
+	if n := s.victim(); n != nil {
+		s.drain(n, func() {})
 	}
 }
 
@@ -99,7 +126,7 @@ func (s *sim) drain(n *simNode, then func()) {
 	s.note("%s leaves", n.id)
 	s.busy++
 	n.draining, n.drains = true, s.now
-	n.sees[n.id] = Member{ID: n.id, Boot: n.boot, Draining: true}
+	n.sees[n.id] = n.member()
 	s.spread(n)
 	s.drained(n, func() {
 		s.busy--
@@ -111,7 +138,7 @@ func (s *sim) drain(n *simNode, then func()) {
 func (s *sim) drained(n *simNode, then func()) {
 	others := false
 	for _, m := range n.sees {
-		others = others || m.ID != n.id && !m.Draining
+		others = others || m.ID != n.id && !m.Draining && !m.Gateway
 	}
 	switch {
 	case !n.alive:
@@ -124,7 +151,7 @@ func (s *sim) drained(n *simNode, then func()) {
 	s.after(time.Second, func() { // in which it tells those who still ask it who holds what it held
 		if n.alive {
 			s.note("%s has left", n.id)
-			if len(s.cuts) > 0 {
+			if len(s.cuts) > 0 && !n.gateway {
 				s.dead++ // for those who cannot hear of it
 			}
 			if kept := n.core.Kept(); kept > 0 && s.kind == moves {
@@ -141,8 +168,8 @@ func (s *sim) drained(n *simNode, then func()) {
 
 // kill ends a process: its address refuses connections.
 func (s *sim) kill() {
-	if s.dispensable() {
-		s.strike(some(s, s.alive))
+	if n := s.victim(); n != nil {
+		s.strike(n)
 	}
 }
 
@@ -170,12 +197,18 @@ func (s *sim) joinAndKill() {
 
 // die ends a host: nobody says that it is gone.
 func (s *sim) die() {
-	if len(s.alive)-1 <= s.dead+1 {
+	few := len(s.voters())-1 <= s.dead+1
+	if few && !s.mixed {
 		return
 	}
 	n := some(s, s.alive)
+	if few && !n.gateway {
+		return
+	}
 	s.note("%s dies with its host", n.id)
-	s.dead++
+	if !n.gateway {
+		s.dead++
+	}
 	s.lose(n)
 	s.end(n, false)
 	for _, o := range s.alive {
@@ -185,10 +218,10 @@ func (s *sim) die() {
 
 // pause makes a node stand still for a while.
 func (s *sim) pause() {
-	if !s.dispensable() {
+	n := s.victim()
+	if n == nil {
 		return
 	}
-	n := some(s, s.alive)
 	d := s.upTo(3 * time.Second)
 	if s.rng.IntN(3) > 0 { // others have gone on with what it held
 		d += 3500 * time.Millisecond
@@ -222,34 +255,42 @@ func (s *sim) pause() {
 
 // restart kills a node that comes back before it is missed, or after.
 func (s *sim) restart() {
-	if !s.dispensable() {
+	n := s.victim()
+	if n == nil {
 		return
 	}
-	n := some(s, s.alive)
 	s.strike(n)
 	s.busy++
 	s.after(s.upTo(2*time.Second), func() {
 		s.busy--
 		if s.nodes[n.id] == n { // else it was leaving, to come back as another run
-			s.note("%s comes back", n.id)
-			s.start(n.id)
+			s.comeBack(n)
 		}
 	})
 }
 
+// comeBack starts n's next run, now and then in the other role.
+func (s *sim) comeBack(n *simNode) {
+	gateway := n.gateway
+	if s.mixed && s.rng.IntN(3) == 0 && (gateway || s.dispensable()) {
+		gateway = !gateway
+	}
+	s.note("%s comes back, a gateway: %v", n.id, gateway)
+	s.startAs(n.id, gateway)
+}
+
 // rolling makes a node leave and come back.
 func (s *sim) rolling() {
-	if !s.dispensable() {
+	n := s.victim()
+	if n == nil {
 		return
 	}
-	n := some(s, s.alive)
 	s.drain(n, func() {
 		s.busy++
 		s.after(500*time.Millisecond+s.upTo(time.Second), func() { // to start takes a while
 			s.busy--
 			if s.nodes[n.id] == n {
-				s.note("%s comes back", n.id)
-				s.start(n.id)
+				s.comeBack(n)
 			}
 		})
 	})

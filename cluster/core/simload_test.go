@@ -113,7 +113,7 @@ func (s *sim) ask(k *simKey, n *simNode) {
 // begin sends r. A client does not ask a node that is not ready, or that leaves.
 func (s *sim) begin(r *request) {
 	n := r.at
-	n.ready = n.ready || n.core.table != nil && n.core.Wants() == 0
+	n.ready = n.ready || n.core.table != nil && n.core.Wants() == 0 && (!n.gateway || s.served(n))
 	if !n.ready || n.draining || s.now < n.paused {
 		return
 	}
@@ -121,6 +121,17 @@ func (s *sim) begin(r *request) {
 	r.asked = s.now
 	s.after(patience, func() { s.expire(r) })
 	s.route(r, "")
+}
+
+// served says whether gateway n knows holders, and all of them serve and go by the same ring: before that it is not ready.
+func (s *sim) served(n *simNode) bool {
+	for id := range n.core.members {
+		o := s.nodes[id].core
+		if o.table == nil || o.table.Epoch() != n.core.table.Epoch() || o.Wants() > 0 {
+			return false
+		}
+	}
+	return len(n.core.members) > 0
 }
 
 // expire answers r without its holder.

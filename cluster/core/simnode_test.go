@@ -21,6 +21,7 @@ type simNode struct {
 	refuses  bool // its address refuses connections, since it died
 	paused   time.Duration
 	draining bool
+	gateway  bool
 	drains   time.Duration // since when
 	born     time.Duration
 	drift    float64
@@ -35,13 +36,17 @@ type simNode struct {
 	missed   time.Duration // since when somebody does not hear it, open if all do
 	faults   []span
 	kept     [simPartitions]ring.Member // who had the whole replica when the last fault began
+	met      map[ring.Member]uint64     // the last run of each node that it has seen
 }
 
-// start starts a node, or a new run of one.
-func (s *sim) start(id ring.Member) *simNode {
+// start starts a node that holds, or a new run of one.
+func (s *sim) start(id ring.Member) *simNode { return s.startAs(id, false) }
+
+// startAs starts a node of either role.
+func (s *sim) startAs(id ring.Member, gateway bool) *simNode {
 	first := len(s.nodes) == 0
 	n := &simNode{
-		id: id, boot: 1, alive: true, joined: first, born: s.now, missed: open,
+		id: id, boot: 1, gateway: gateway, met: map[ring.Member]uint64{}, alive: true, joined: first, born: s.now, missed: open,
 		drift: (2*s.rng.Float64() - 1) * driftMost, sees: map[ring.Member]Member{},
 		leases: map[*simKey]*simLease{},
 	}
@@ -49,7 +54,7 @@ func (s *sim) start(id ring.Member) *simNode {
 		n.boot = was.boot + 1
 	}
 	n.store, n.replicas = simStore(), simStore()
-	c, err := New(Config{Founder: first, Self: id, Boot: n.boot, Store: n.store, Replicas: n.replicas, Partitions: simPartitions, Pace: s.pace})
+	c, err := New(Config{Founder: first, Gateway: gateway, Self: id, Boot: n.boot, Store: n.store, Replicas: n.replicas, Partitions: simPartitions, Pace: s.pace})
 	if err != nil {
 		panic(err)
 	}
@@ -58,7 +63,7 @@ func (s *sim) start(id ring.Member) *simNode {
 	s.nodes[id] = n
 	s.alive = append(s.alive, n)
 	slices.SortFunc(s.alive, func(a, b *simNode) int { return strings.Compare(string(a.id), string(b.id)) })
-	n.sees[id] = Member{ID: id, Boot: n.boot}
+	n.sees[id] = n.member()
 	work := func() {
 		n.core.Tick(s.clock(n))
 		s.flush(n)
@@ -74,6 +79,11 @@ func (s *sim) start(id ring.Member) *simNode {
 	n.tick()
 	s.spread(n)
 	return n
+}
+
+// member returns what n says of itself.
+func (n *simNode) member() Member {
+	return Member{ID: n.id, Boot: n.boot, Draining: n.draining, Gateway: n.gateway}
 }
 
 // end ends n.
@@ -135,7 +145,7 @@ func (s *sim) learn(o, n *simNode, d time.Duration) {
 		if was, ok := o.sees[n.id]; ok && was.Boot > n.boot {
 			return
 		}
-		o.sees[n.id] = Member{ID: n.id, Boot: n.boot, Draining: n.draining}
+		o.sees[n.id] = n.member()
 		s.review(o)
 	})
 }
@@ -184,7 +194,8 @@ func (s *sim) view(n *simNode) {
 	for _, id := range keysOf(n.sees) {
 		m := n.sees[id]
 		v.Members = append(v.Members, m)
-		if m.Draining {
+		n.met[id] = m.Boot
+		if m.Draining || m.Gateway {
 			continue
 		}
 		names = append(names, id)

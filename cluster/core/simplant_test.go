@@ -29,6 +29,8 @@ func TestPlanted(t *testing.T) {
 		plantKeepLease:    "what is given back is spent too",
 		plantForgetLent:   "a handoff forgets what is lent",
 		plantReturnLate:   "what was spent is put back although the holder counts it as spent",
+		plantVoters:       "gateways count for the majority",
+		plantUncounted:    "gateways do not count for shares",
 	}
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")

@@ -28,6 +28,7 @@ func newSim(seed uint64, bug plant, tables *simTables) *sim {
 		nodes: map[ring.Member]*simNode{}, cuts: map[[2]ring.Member]bool{}, charged: map[string]int64{},
 	}
 	s.pace = []int{0, 32 << 10, 128 << 10}[seed/uint64(scenarios)%3] // a partition has some 100 bytes
+	s.mixed = seed/uint64(scenarios)%6 == 1
 	s.net.delay = time.Duration(100+s.rng.IntN(2000)) * time.Microsecond
 	if s.kind != moves && s.rng.IntN(4) > 0 {
 		s.net.twice = 0.05 * s.rng.Float64()
@@ -45,6 +46,11 @@ func (s *sim) story() error {
 	const faultsFrom, faultsTo, end = 3 * time.Second, 14 * time.Second, 60 * time.Second
 	for i := range 1 + s.rng.IntN(5) {
 		s.after(time.Duration(i)*s.upTo(200*time.Millisecond), func() { s.start(s.spare()) })
+	}
+	if s.mixed {
+		for range 1 + s.rng.IntN(3) {
+			s.after(s.upTo(time.Second)+time.Millisecond, s.joinGate)
+		}
 	}
 	s.after(2*time.Second, func() {
 		s.load()

@@ -74,32 +74,88 @@ func (s *sim) bothAlone(p int) bool {
 
 // regard looks at who is alone, and whether all see the same, after either may have changed.
 func (s *sim) regard() {
-	agree := len(s.cuts) == 0 && len(s.alive) > 0
-	for _, n := range s.alive {
+	holders := s.voters()
+	agree := len(s.cuts) == 0 && len(holders) > 0
+	for _, n := range holders {
 		reach := 1
-		for _, o := range s.alive {
+		for _, o := range holders {
 			if o != n && s.hears(n, o) {
 				reach++
 			}
 		}
 		switch {
-		case reach == len(s.alive):
+		case reach == len(holders):
 			n.missed = open
 		case n.missed == open:
 			n.missed = s.now
 		}
-		if s.now < n.paused || 2*reach <= len(s.alive)+s.dead {
+		if s.now < n.paused || 2*reach <= len(holders)+s.dead {
 			s.lose(n)
 		} else {
 			s.back(n)
 		}
-		for id, m := range n.core.members {
-			agree = agree && s.nodes[id] != nil && s.nodes[id].alive && s.nodes[id].boot == m.boot
-		}
-		agree = agree && len(n.core.members)+1 == len(s.alive) && s.now >= n.paused && n.core.epoch != 0 && n.core.epoch == s.alive[0].core.epoch && !n.dirty
+	}
+	for _, n := range s.alive {
+		agree = agree && s.sees(n, len(holders)) && s.now >= n.paused && n.core.epoch == s.alive[0].core.epoch && !n.dirty
 	}
 	if agree != s.agree {
 		s.agree, s.agreed = agree, s.now
+	}
+}
+
+// voters returns the nodes that are alive and no gateways: they count for the majority.
+func (s *sim) voters() (holders []*simNode) {
+	for _, n := range s.alive {
+		if !n.gateway {
+			holders = append(holders, n)
+		}
+	}
+	return holders
+}
+
+// sees says whether n goes by who is alive, of whom so many hold, and nobody else.
+func (s *sim) sees(n *simNode, holders int) bool {
+	lives := func(id ring.Member, boot uint64, gateway bool) bool {
+		o := s.nodes[id]
+		return o != nil && o.alive && o.boot == boot && o.gateway == gateway
+	}
+	for id, m := range n.core.members {
+		if !lives(id, m.boot, false) {
+			return false
+		}
+	}
+	for id, m := range n.core.gates.seen {
+		if !lives(id, m.Boot, true) {
+			return false
+		}
+	}
+	if !n.gateway {
+		holders--
+	}
+	return n.core.epoch != 0 && len(n.core.members) == holders && len(n.core.members)+len(n.core.gates.seen)+1 == len(s.alive)
+}
+
+// idle looks whether gateways have nothing, and nobody counts fewer than those it has seen and who live and stay: they may all
+// answer at once while a holder is missing, each with its share.
+func (s *sim) idle() {
+	for _, n := range s.alive {
+		if n.core.table == nil {
+			continue
+		}
+		live := 1
+		for id, boot := range n.met {
+			if o := s.nodes[id]; o != n && o.alive && o.boot == boot && !o.draining {
+				live++
+			}
+		}
+		if got := n.core.Counted(); got < live {
+			s.fail("%s counts %d who may answer while a holder is missing, and knows %d", n.id, got, live)
+		}
+		for p := range n.core.parts {
+			if q := &n.core.parts[p]; n.gateway && (q.state != away || q.copy > 0) {
+				s.fail("%s, a gateway, has partition %d:%s", n.id, p, s.describe(ring.Partition(p)))
+			}
+		}
 	}
 }
 
@@ -161,6 +217,7 @@ func (s *sim) check() {
 			s.fail("all views are the same since %v, and %v", s.agreed, err)
 		}
 	}
+	s.idle()
 	for p := range ring.Partition(simPartitions) {
 		if ids := s.holders(p); len(ids) > 1 {
 			s.fail("partition %d is held by %v:%s", p, ids, s.describe(p))
@@ -182,7 +239,7 @@ func (s *sim) holders(p ring.Partition) (ids []ring.Member) {
 // stuck returns what is not as it should be once all has calmed down.
 func (s *sim) stuck() error {
 	for p := range ring.Partition(simPartitions) {
-		if ids := s.holders(p); len(ids) != 1 {
+		if ids := s.holders(p); len(ids) != 1 || s.nodes[ids[0]].gateway {
 			return fmt.Errorf("partition %d is held by %v:%s", p, ids, s.describe(p))
 		}
 	}

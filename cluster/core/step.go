@@ -2,6 +2,7 @@ package core
 
 import (
 	"maps"
+	"time"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
@@ -15,6 +16,7 @@ func (n *Core) Tick(now bucket.Instant) {
 	n.lapse(now)
 	n.forgetOld(now, n.settled)
 	n.forgetOld(now, n.gone)
+	n.forgetOld(now, n.gates.missed)
 	n.refence(now)
 	if n.claim.round == 0 && now >= n.claim.next && !n.calm {
 		n.reclaim(now)
@@ -22,9 +24,8 @@ func (n *Core) Tick(now bucket.Instant) {
 	n.replicate(now)
 	n.pace.refill(now, &n.Config)
 	for _, m := range n.order {
-		if now-m.beat >= bucket.Instant(n.Beat) && m.inflight < inflightMost {
-			m.beat = now
-			n.send(now, m, &Message{Kind: Beat, Missed: runs(now, n.settled), Gone: runs(now, n.gone)})
+		if now-m.beat >= bucket.Instant(n.beatEvery()) && m.inflight < inflightMost {
+			n.beatTo(now, m)
 		}
 	}
 	n.turn++
@@ -37,6 +38,14 @@ func (n *Core) Tick(now bucket.Instant) {
 	each(n.hand) // before whole replicas, which have what is left of the pace
 	each(n.fillNext)
 	each(n.releaseNext)
+}
+
+// beatEvery is how often the others are asked whether they hear this node.
+func (n *Core) beatEvery() time.Duration {
+	if n.Gateway {
+		return n.Call
+	}
+	return n.Beat
 }
 
 // forgetOld forgets who is absent for longer than it counts.
@@ -61,7 +70,11 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 	n.lapse(now)
 	r := &Reply{Boot: n.Boot, Epoch: n.epoch, Founded: n.founded}
 	m := n.members[from]
-	if m == nil || m.boot != msg.Boot || !n.fits(msg) {
+	if m == nil {
+		n.tellGate(now, from, msg, r)
+		return r
+	}
+	if m.boot != msg.Boot || !n.fits(msg) || n.Gateway && msg.Kind != Beat {
 		return r
 	}
 	r.Known = true
@@ -69,6 +82,7 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 	switch msg.Kind {
 	case Beat:
 		n.heardOf(now, msg.Missed, msg.Gone)
+		n.heardOfGates(now, msg.Gates)
 		r.Missed, r.Gone = runs(now, n.settled), runs(now, n.gone)
 	case Claim:
 		r.Places = n.claimed(m, msg)
@@ -127,6 +141,7 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 	if r != nil && r.Known {
 		m.heard, m.epoch = max(m.heard, o.Sent), r.Epoch
 		n.heardOf(now, r.Missed, r.Gone)
+		n.heardOfGates(now, r.Gates)
 		n.founded = n.founded || r.Founded
 	}
 	known := r

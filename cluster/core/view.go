@@ -15,16 +15,19 @@ import (
 // A View is the membership as a node sees it.
 type View struct {
 	Members []Member    // all that are alive, this node among them
-	Table   *ring.Table // of those that should hold something
+	Table   *ring.Table // of those that should hold something, which no gateway does
 	Heirs   *ring.Table // the same without this node; nil if there would be nobody
 }
 
-// epoch returns a hash of all members, with their runs, and of the table.
+// epoch returns a hash of all members that are no gateways, with their runs, and of the table.
 func (v View) epoch() uint64 {
 	members := slices.Clone(v.Members)
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	b := binary.LittleEndian.AppendUint64(nil, v.Table.Epoch())
 	for _, m := range members {
+		if m.Gateway {
+			continue
+		}
 		b = binary.LittleEndian.AppendUint64(b, m.Boot)
 		b = binary.AppendUvarint(b, uint64(len(m.ID)))
 		b = append(b, m.ID...)
@@ -37,9 +40,10 @@ type Member struct {
 	ID       ring.Member
 	Boot     uint64
 	Draining bool // leaves as soon as it has nothing any more
+	Gateway  bool // never holds anything
 }
 
-// member is what a core knows of another node.
+// member is what a core knows of another node that is no gateway.
 type member struct {
 	id       ring.Member
 	boot     uint64
@@ -49,6 +53,7 @@ type member struct {
 	answered bucket.Instant // when it was last told that this node knows it
 	epoch    uint64         // of its view, as far as this node has heard
 	beat     bucket.Instant // when the last beat was sent
+	called   bucket.Instant // when the last one was that told of gateways
 	inflight int            // messages under way
 	bulk     int            // handoffs and replicas among them
 
@@ -69,11 +74,15 @@ const noIndex = -2
 // counted for the majority, if not.
 func (n *Core) View(now bucket.Instant, v View) {
 	n.lapse(now)
+	if n.seeGates(now, v.Members) && n.sameHolders(v) { // nothing moves for a gateway
+		n.refence(now)
+		return
+	}
 	// Who is new has not answered yet: this node decides as long as before it came, neither longer nor shorter.
 	met := min(now, bucket.Instant(n.fence.Load()-int64(n.Fence)))
 	for id, m := range n.members {
 		i := slices.IndexFunc(v.Members, func(o Member) bool { return o.ID == id })
-		if i >= 0 && v.Members[i].Boot == m.boot {
+		if i >= 0 && v.Members[i].Boot == m.boot && !v.Members[i].Gateway {
 			m.draining = v.Members[i].Draining
 			continue
 		}
@@ -85,8 +94,10 @@ func (n *Core) View(now bucket.Instant, v View) {
 		n.lose(id)
 	}
 	for _, o := range v.Members {
-		if o.ID != n.Self && n.members[o.ID] == nil {
-			n.members[o.ID] = &member{id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, beat: math.MinInt64 / 2}
+		if o.ID != n.Self && n.members[o.ID] == nil && !o.Gateway {
+			n.members[o.ID] = &member{
+				id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, beat: math.MinInt64 / 2, called: math.MinInt64 / 2,
+			}
 			delete(n.settled, o.ID)
 			if n.gone[o.ID].boot >= o.Boot {
 				delete(n.gone, o.ID)

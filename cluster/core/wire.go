@@ -23,6 +23,7 @@ func (m *Message) Append(b []byte) []byte {
 	b = appendPartitions(b, m.Wanted)
 	b = appendRuns(b, m.Missed)
 	b = appendRuns(b, m.Gone)
+	b = appendRuns(b, m.Gates)
 	b = binary.AppendUvarint(b, uint64(len(m.Parts)))
 	var limits limitsOut
 	for i := range m.Parts {
@@ -36,7 +37,7 @@ func ReadMessage(b []byte) (*Message, error) {
 	r := reader{b: b, all: string(b)}
 	m := &Message{Kind: Kind(r.byte()), Boot: r.uint(), Epoch: r.uint(), Round: r.uint()}
 	m.Wanted = r.partitions()
-	m.Missed, m.Gone = r.runs(), r.runs()
+	m.Missed, m.Gone, m.Gates = r.runs(), r.runs(), r.runs()
 	m.Parts = list(&r, 8, func(p *Parcel) { r.parcel(p) })
 	if m.Kind >= kinds {
 		r.bad("kind %d is unknown", m.Kind)
@@ -52,6 +53,7 @@ func (r *Reply) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, r.Epoch)
 	b = appendRuns(b, r.Missed)
 	b = appendRuns(b, r.Gone)
+	b = appendRuns(b, r.Gates)
 	b = appendPlaces(b, r.Places)
 	b = appendPlaces(b, r.Over)
 	b = appendPartitions(b, r.Taken)
@@ -63,7 +65,7 @@ func (r *Reply) Append(b []byte) []byte {
 func ReadReply(b []byte) (*Reply, error) {
 	r := reader{b: b, all: string(b)}
 	m := &Reply{Known: r.bool(), Founded: r.bool(), Boot: r.uint(), Epoch: r.uint()}
-	m.Missed, m.Gone = r.runs(), r.runs()
+	m.Missed, m.Gone, m.Gates = r.runs(), r.runs(), r.runs()
 	m.Places, m.Over = r.places(), r.places()
 	m.Taken, m.Partly, m.Never = r.partitions(), r.partitions(), r.partitions()
 	return m, r.end()

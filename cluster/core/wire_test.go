@@ -81,7 +81,7 @@ func TestMessageRoundTrip(t *testing.T) {
 		want := &Message{
 			Kind: Kind(rapid.IntRange(0, int(kinds)-1).Draw(t, "kind")), Boot: rapid.Uint64().Draw(t, "boot"),
 			Epoch: rapid.Uint64().Draw(t, "epoch"), Round: rapid.Uint64().Draw(t, "round"), Wanted: drawPartitions(t, "wanted"),
-			Missed: drawRuns(t, "missed"), Gone: drawRuns(t, "gone"), Parts: rapid.SliceOfN(rapid.Custom(drawParcel), 0, 4).Draw(t, "parts"),
+			Missed: drawRuns(t, "missed"), Gone: drawRuns(t, "gone"), Gates: drawRuns(t, "gates"), Parts: rapid.SliceOfN(rapid.Custom(drawParcel), 0, 4).Draw(t, "parts"),
 		}
 		got, err := ReadMessage(want.Append(nil))
 		if err != nil {
@@ -98,7 +98,7 @@ func TestReplyRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := &Reply{
 			Known: rapid.Bool().Draw(t, "known"), Founded: rapid.Bool().Draw(t, "founded"), Boot: rapid.Uint64().Draw(t, "boot"),
-			Epoch: rapid.Uint64().Draw(t, "epoch"), Missed: drawRuns(t, "missed"), Gone: drawRuns(t, "gone"),
+			Epoch: rapid.Uint64().Draw(t, "epoch"), Missed: drawRuns(t, "missed"), Gone: drawRuns(t, "gone"), Gates: drawRuns(t, "gates"),
 			Places: drawPlaces(t, "places"), Over: drawPlaces(t, "over"), Taken: drawPartitions(t, "taken"),
 			Partly: drawPartitions(t, "partly"), Never: drawPartitions(t, "never"),
 		}

@@ -46,6 +46,9 @@ type Config struct {
 	// the one of gossip. New takes port 0 too, Start does not.
 	PeerAddr string
 
+	// Gateway says that the node never wants partitions. Others read it in Member.Gateway.
+	Gateway bool
+
 	// Label, Protocol and RingParams are the same on all nodes of a cluster. Nodes with others are not let in, and are
 	// told why. Label keeps apart clusters that could meet by mistake, and keeps nobody out.
 	Label      string
@@ -193,7 +196,7 @@ func (c Config) checkAddresses() error {
 
 // meta returns what the node says of itself.
 func (c Config) meta(draining bool) meta {
-	return meta{draining: draining, protocol: c.Protocol, label: c.Label, ring: c.RingParams, peer: c.PeerAddr}
+	return meta{draining: draining, gateway: c.Gateway, protocol: c.Protocol, label: c.Label, ring: c.RingParams, peer: c.PeerAddr}
 }
 
 // memberlist returns the configuration of memberlist, without delegates.

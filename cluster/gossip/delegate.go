@@ -85,7 +85,7 @@ func (d delegate) member(n *memberlist.Node) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("%w: %w at %s", ErrMismatch, err, at)
 	}
-	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining}, nil
+	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining, Gateway: m.gateway}, nil
 }
 
 func (d delegate) refuse(addr string, err error) {

@@ -107,6 +107,7 @@ func (g *Gossip) open() (*wire, error) {
 	}
 	g.roster.put(g.roster.self, Member{
 		ID: g.config.ID, Boot: g.config.Boot, Peer: g.config.PeerAddr, Gossip: w.addr(), Draining: g.draining.Load(),
+		Gateway: g.config.Gateway,
 	})
 	return w, nil
 }

@@ -29,6 +29,9 @@ type Member struct {
 
 	// Draining says that the node is about to leave and wants no more partitions.
 	Draining bool
+
+	// Gateway says that the node never wants any. It is so for a whole run.
+	Gateway bool
 }
 
 // A View is what one node knows of the cluster at one moment.

@@ -14,6 +14,7 @@ import (
 // peer address, each after its length as a varint. More may follow and is ignored, so that it can grow.
 type meta struct {
 	draining bool
+	gateway  bool
 	protocol uint32
 	label    string
 	ring     string
@@ -24,6 +25,7 @@ const (
 	metaMagic    = 'n'
 	metaForm     = 1
 	flagDraining = 1 << 0
+	flagGateway  = 1 << 1
 )
 
 var (
@@ -35,6 +37,9 @@ func (m meta) encode() []byte {
 	var flags byte
 	if m.draining {
 		flags |= flagDraining
+	}
+	if m.gateway {
+		flags |= flagGateway
 	}
 	b := []byte{metaMagic, metaForm, flags}
 	b = binary.AppendUvarint(b, uint64(m.protocol))
@@ -61,7 +66,7 @@ func parseMeta(b []byte) (meta, error) {
 	if b[1] != metaForm {
 		return meta{}, fmt.Errorf("metadata of form %d, this node knows form %d", b[1], metaForm)
 	}
-	m := meta{draining: b[2]&flagDraining != 0}
+	m := meta{draining: b[2]&flagDraining != 0, gateway: b[2]&flagGateway != 0}
 	protocol, k := binary.Uvarint(b[3:])
 	if k <= 0 || protocol > 1<<32-1 {
 		return meta{}, errShortMeta

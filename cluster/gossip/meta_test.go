@@ -13,6 +13,7 @@ func TestMeta(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := meta{
 			draining: rapid.Bool().Draw(t, "draining"),
+			gateway:  rapid.Bool().Draw(t, "gateway"),
 			protocol: rapid.Uint32().Draw(t, "protocol"),
 			label:    rapid.String().Draw(t, "label"),
 			ring:     rapid.String().Draw(t, "ring"),
@@ -57,6 +58,10 @@ func TestMetaBytes(t *testing.T) {
 	got := string(meta{draining: true, protocol: 300, label: "prod", ring: "r", peer: "h:1"}.encode())
 	if want := "n\x01\x01\xac\x02\x04prod\x01r\x03h:1"; got != want {
 		t.Errorf("metadata is %q, want %q", got, want)
+	}
+	got = string(meta{gateway: true, protocol: 300, label: "prod", ring: "r", peer: "h:1"}.encode())
+	if want := "n\x01\x02\xac\x02\x04prod\x01r\x03h:1"; got != want {
+		t.Errorf("metadata of a gateway is %q, want %q", got, want)
 	}
 }
 

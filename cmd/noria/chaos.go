@@ -21,8 +21,8 @@ type chaosRun struct {
 	random bool
 	seed   int
 	sizes  struct {
-		nodes, clients, keys, rate int
-		duration                   time.Duration
+		nodes, gateways, clients, keys, rate int
+		duration                             time.Duration
 	}
 
 	binary    string
@@ -82,6 +82,7 @@ func (c *chaosRun) addFlags(s section) {
 	s.add("seed", "seed", "`NUMBER` that decides on all that is made up; 0 takes another one each time", of(&c.seed, "number", "0", whole(0, math.MaxInt)))
 	s.add("duration", "duration", "`TIME` after which no request starts (default 30s or the plan's)", of(&c.sizes.duration, "duration", "", duration(time.Second, chaos.MaxDuration)))
 	s.add("nodes", "nodes", "`NUMBER` of nodes at first (default 3 or the plan's)", of(&c.sizes.nodes, "number", "", whole(1, chaos.MaxNodes)))
+	s.add("gateways", "gateways", "`NUMBER` of nodes beside them that hold no keys and are asked too (default 0 or the plan's)", of(&c.sizes.gateways, "number", "", whole(1, chaos.MaxNodes-1)))
 	s.add("clients", "clients", "`NUMBER` of clients that ask (default 4 or the plan's)", of(&c.sizes.clients, "number", "", whole(1, chaos.MaxClients)))
 	s.add("keys", "keys", "`NUMBER` of different keys (default 2000 or the plan's)", of(&c.sizes.keys, "number", "", whole(1, chaos.MaxKeys)))
 	s.add("rate", "rate", "`REQUESTS` to start a second (default 1000 or the plan's; with --random 250 for each processor if that is less)", of(&c.sizes.rate, "number", "", whole(1, chaos.MaxRate)))
@@ -130,7 +131,7 @@ func (c *chaosRun) plan(cmd *cobra.Command) (chaos.Plan, error) {
 // resize sets the sizes that flags give.
 func (c *chaosRun) resize(plan *chaos.Plan) {
 	for from, to := range map[*int]*int{
-		&c.sizes.nodes: &plan.Nodes, &c.sizes.clients: &plan.Clients, &c.sizes.keys: &plan.Keys, &c.sizes.rate: &plan.Rate,
+		&c.sizes.nodes: &plan.Nodes, &c.sizes.gateways: &plan.Gateways, &c.sizes.clients: &plan.Clients, &c.sizes.keys: &plan.Keys, &c.sizes.rate: &plan.Rate,
 	} {
 		if *from != 0 {
 			*to = *from
@@ -213,7 +214,7 @@ func (c *chaosRun) prepare(ctx context.Context, plan chaos.Plan) (fleet chaos.Fl
 			return nil, nil, usagef("--report: %w", err)
 		}
 	}
-	config := chaos.ServeConfig{Binary: binary, PeerWait: plan.PeerWait}
+	config := chaos.ServeConfig{Binary: binary, PeerWait: plan.PeerWait, Gateways: plan.GatewayNames()}
 	if c.netns {
 		if config.Networks, err = chaos.NewNetworks(ctx, plan.Delay, plan.Loss); err != nil {
 			return nil, nil, &exit{status: statusUnreachable, err: fmt.Errorf("--netns: %w", err)}

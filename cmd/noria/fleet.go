@@ -18,6 +18,7 @@ import (
 // fleet is what the command fleet runs.
 type fleet struct {
 	nodes     int
+	gateways  int
 	base      int // of the ports of the first node; 0 for the usual ones
 	freePorts bool
 	wait      time.Duration
@@ -35,16 +36,20 @@ func newFleet(p *process) *cobra.Command {
 		Short: "Run several nodes in one process, to try things out",
 		Long: `Runs several nodes in one process on this machine until SIGINT or SIGTERM. They form a cluster as those of serve do.
 
+Those of --gateways come after the others: they hold no keys, and ask those who do.
+
 The first node has the ports that serve has by default, and each further one ports that are higher by 10.`,
 		Example: `  noria fleet
   noria fleet --nodes 5 --free-ports
+  noria fleet --nodes 3 --gateways 6
   noria fleet --upstream http://127.0.0.1:9000 --limit 10/s`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), p) },
 	}
 	own := section{flags: cmd.Flags(), name: "fleet"}
 	own.add("nodes", "nodes", "`NUMBER` of nodes", of(&f.nodes, "number", "3", whole(1, 50)))
-	own.add("base-port", "base_port", "first of the `PORT`s instead of the usual ones: +0 gateway, +1 gRPC, +2 admin, +3 HTTP API, +6 gossip, +7 peers", of(&f.base, "port", "", whole(1, 65535-500)))
+	own.add("gateways", "gateways", "`NUMBER` of nodes beside them that hold no keys", of(&f.gateways, "number", "0", whole(0, 50)))
+	own.add("base-port", "base_port", "first of the `PORT`s instead of the usual ones: +0 gateway, +1 gRPC, +2 admin, +3 HTTP API, +6 gossip, +7 peers", of(&f.base, "port", "", whole(1, 65535-1000)))
 	own.toggle("free-ports", "free_ports", "take whatever ports are free", &f.freePorts)
 	own.add("wait", "wait", "most `TIME` until all nodes agree", of(&f.wait, "duration", "30s", duration(time.Second, time.Hour)))
 	node := section{flags: cmd.Flags(), name: "node"}
@@ -57,7 +62,7 @@ The first node has the ports that serve has by default, and each further one por
 
 // run starts the nodes, says where they are once they agree, and serves until ctx ends.
 func (f *fleet) run(ctx context.Context, p *process) error {
-	all := make([]settings, f.nodes)
+	all := make([]settings, f.nodes+f.gateways)
 	for i := range all {
 		all[i] = f.settings(i)
 	}
@@ -79,7 +84,7 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 		return err
 	}
 	if f.out.format == "text" {
-		fmt.Fprintf(p.stdout, "\n%d nodes have left.\n", f.nodes)
+		fmt.Fprintf(p.stdout, "\n%d nodes have left.\n", len(all))
 	}
 	return nil
 }
@@ -111,6 +116,9 @@ func (f *fleet) settings(i int) settings {
 	s := settings{
 		name: "node-" + strconv.Itoa(i+1), label: "fleet", maxKeys: 1_000_000,
 		peerWait: f.peerWait, stopWait: 5 * time.Second, front: f.front,
+	}
+	if s.role = cluster.RoleHolder; i >= f.nodes {
+		s.role = cluster.RoleGateway
 	}
 	at := func(usual, offset int) string {
 		port := usual

@@ -132,6 +132,29 @@ func TestFleetScreen(t *testing.T) {
 	golden(t, "fleet.txt", regexp.MustCompile(` {2,}`).ReplaceAllString(screen, "  "))
 }
 
+// Gateways come after the other nodes, hold nothing, and are asked like them.
+func TestFleetGateways(t *testing.T) {
+	_, d := startFleet(t, "--nodes", "1", "--gateways", "2")
+	if len(d.Nodes) != 3 {
+		t.Fatalf("fleet has %d nodes, want 3", len(d.Nodes))
+	}
+	for i, n := range d.Nodes {
+		want := []string{"holder", "gateway", "gateway"}[i]
+		if n.Role != want || (n.Partitions == 0) != (want == "gateway") {
+			t.Errorf("node %d is %+v, want a %s", i, n, want)
+		}
+		if status, out, errs := once(t, nil, "check", "k", "1/h burst 3", "--node", n.GRPC); status != statusFine {
+			t.Errorf("check at %s ends with %d, %s%s", n.Node, status, out, errs)
+		}
+		if status, out, errs := once(t, nil, "status", "--node", n.GRPC); status != statusFine || !strings.Contains(out, want) {
+			t.Errorf("status of %s ends with %d, %s%s, want its role", n.Node, status, out, errs)
+		}
+	}
+	if status, _, _ := once(t, nil, "check", "k", "1/h burst 3", "--node", d.Nodes[2].GRPC); status != statusFailed {
+		t.Errorf("the fourth check of a burst of 3 ends with %d, want it denied", status)
+	}
+}
+
 // shellWords returns the words of a line as a shell would read them.
 func shellWords(line string) []string {
 	var words []string
@@ -209,7 +232,7 @@ func TestFleetPortsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if port+30 > 65535-500 {
+	if port+30 > 65535-1000 {
 		t.Skip("the free port is too high to begin there")
 	}
 	status, out, errs := once(t, nil, "fleet", "--nodes", "1", "--base-port", strconv.Itoa(port-3))

@@ -47,6 +47,7 @@ func takenPorts(all []settings) taken {
 // A fleetNode is where one node of a fleet is.
 type fleetNode struct {
 	Node       string `json:"node"`
+	Role       string `json:"role"`
 	HTTP       string `json:"http,omitempty"`
 	API        string `json:"api"`
 	GRPC       string `json:"grpc"`
@@ -68,7 +69,7 @@ func (f *fleet) data(nodes []*server) fleetData {
 	for _, n := range nodes {
 		s, p := n.node.Status(), n.addresses()
 		d.Epoch = s.Epoch
-		d.Nodes = append(d.Nodes, fleetNode{n.settings.name, p.http, p.api, p.grpc, p.admin, p.peer, p.gossip, s.Partitions})
+		d.Nodes = append(d.Nodes, fleetNode{n.settings.name, string(s.Role), p.http, p.api, p.grpc, p.admin, p.peer, p.gossip, s.Partitions})
 	}
 	return d
 }
@@ -79,12 +80,18 @@ func (f *fleet) screen(program string, c paint, nodes []*server) func(io.Writer)
 	return func(w io.Writer) {
 		fmt.Fprintf(w, "%s The ring has epoch %s.\n\n", c.green(agreed(len(nodes))), d.Epoch)
 		head := row("NODE", "HTTP API", "GRPC", "ADMIN", "PEERS", "GOSSIP", "PARTITIONS")
+		if f.gateways > 0 {
+			head = row(head, "ROLE")
+		}
 		if f.front.upstream != nil {
 			head = row(head, "GATEWAY")
 		}
 		rows := []string{head}
 		for _, n := range d.Nodes {
 			cells := row(n.Node, n.API, n.GRPC, n.Admin, n.Peer, n.Gossip, count(n.Partitions))
+			if f.gateways > 0 {
+				cells = row(cells, n.Role)
+			}
 			if f.front.upstream != nil {
 				cells = row(cells, n.HTTP)
 			}

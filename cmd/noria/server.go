@@ -67,6 +67,7 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, error) {
 	}
 	return cluster.New(cluster.Config{
 		Name:            s.name,
+		Role:            s.role,
 		Transport:       transport,
 		Label:           s.label,
 		Gossip:          s.listen.gossip,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport/gateway"
 )
 
@@ -17,6 +18,7 @@ import (
 // file; who is asked first is said in that order, and a default answers last.
 type settings struct {
 	name     string
+	role     cluster.Role
 	maxKeys  int
 	peerWait time.Duration
 	stopWait time.Duration
@@ -53,17 +55,18 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	node := in("node")
 	name := node.add("name", "name", "`NAME` of the node, the same after a restart (default: the host's)", of(&s.name, "name", hostName(), text))
 	name.DefValue = "" // it differs from host to host, and the usage says it
+	node.add("role", "role", "`ROLE` of the node: holder, or gateway, which asks holders and holds no keys itself", of(&s.role, "role", "holder", role))
 	node.add("max-keys", "max_keys", "most `KEYS` kept in memory; beyond, the fullest bucket goes first", of(&s.maxKeys, "number", "10000000", whole(1, math.MaxInt)))
 	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&s.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
 	node.add("stop-wait", "stop_wait", "most `TIME` that a graceful stop takes", of(&s.stopWait, "duration", "25s", duration(0, time.Hour)))
 
-	cluster := in("cluster")
-	cluster.add("join", "join", "gossip address `HOST:PORT` of a node to join; several with commas or repeated", &list{to: &s.join, parse: remote, kind: "addresses"})
-	cluster.add("label", "label", "`LABEL` of the cluster; nodes with another are not let in", of(&s.label, "label", "noria", text))
-	cluster.toggle("serve-alone", "serve_alone", "serve although none of those to join answers", &s.alone)
-	cluster.add("fence", "fence", "`TIME` a node decides without being heard by more than half of the members; more than 1.35s risks two holders in a cut", of(&s.fence, "duration", "1.25s", duration(100*time.Millisecond, time.Minute)))
-	cluster.add("move-rate", "move_rate", "most `BYTES` a second that are sent to nodes that join; a node that leaves does not wait", of(&s.moveRate, "number", "4194304", whole(1<<20, math.MaxInt)))
-	cluster.add("forget-after", "forget_after", "`TIME` a member that died without a word counts when a side of a cut asks whether it is the larger", of(&s.forget, "duration", "10m", duration(time.Second, 24*time.Hour)))
+	group := in("cluster")
+	group.add("join", "join", "gossip address `HOST:PORT` of a node to join; several with commas or repeated", &list{to: &s.join, parse: remote, kind: "addresses"})
+	group.add("label", "label", "`LABEL` of the cluster; nodes with another are not let in", of(&s.label, "label", "noria", text))
+	group.toggle("serve-alone", "serve_alone", "serve although none of those to join answers", &s.alone)
+	group.add("fence", "fence", "`TIME` a node decides without being heard by more than half of the members; more than 1.35s risks two holders in a cut", of(&s.fence, "duration", "1.25s", duration(100*time.Millisecond, time.Minute)))
+	group.add("move-rate", "move_rate", "most `BYTES` a second that are sent to nodes that join; a node that leaves does not wait", of(&s.moveRate, "number", "4194304", whole(1<<20, math.MaxInt)))
+	group.add("forget-after", "forget_after", "`TIME` a member that died without a word counts when a side of a cut asks whether it is the larger", of(&s.forget, "duration", "10m", duration(time.Second, 24*time.Hour)))
 
 	addPorts(in("listen"), &s.listen)
 	advertise := in("advertise")

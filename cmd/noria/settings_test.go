@@ -36,6 +36,7 @@ func told(t *testing.T, text string, env []string, args ...string) (settings, er
 func samples() map[string][3]string {
 	return map[string][3]string{
 		"name":             {"a", "b", "c"},
+		"role":             {"gateway", "holder", "gateway"},
 		"max-keys":         {"1", "2", "3"},
 		"peer-wait":        {"1ms", "2ms", "3ms"},
 		"stop-wait":        {"1s", "2s", "3s"},

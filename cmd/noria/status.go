@@ -44,13 +44,13 @@ func newStatus(p *process) *cobra.Command {
 // statusOf returns r as the admin port says it.
 func statusOf(r *noriapb.StatusResponse) cluster.Status {
 	s := cluster.Status{
-		Node: ring.Member(r.GetNode()), Ready: r.GetReady(), Label: r.GetLabel(), Epoch: r.GetEpoch(), Ring: r.GetRing(),
+		Node: ring.Member(r.GetNode()), Role: cluster.Role(r.GetRole()), Ready: r.GetReady(), Label: r.GetLabel(), Epoch: r.GetEpoch(), Ring: r.GetRing(),
 		Partitions: int(r.GetPartitions()), Keys: int(r.GetKeys()), Evicted: r.GetEvicted(), Degraded: r.GetDegraded(),
 		Uptime: time.Duration(r.GetUptimeNs()), Members: []cluster.MemberStatus{},
 	}
 	for _, m := range r.GetMembers() {
 		s.Members = append(s.Members, cluster.MemberStatus{
-			ID: ring.Member(m.GetId()), Peer: m.GetPeer(), Gossip: m.GetGossip(), Partitions: int(m.GetPartitions()), Self: m.GetSelf(),
+			ID: ring.Member(m.GetId()), Role: cluster.Role(m.GetRole()), Peer: m.GetPeer(), Gossip: m.GetGossip(), Partitions: int(m.GetPartitions()), Self: m.GetSelf(),
 		})
 	}
 	return s
@@ -65,19 +65,20 @@ func statusText(c paint, s cluster.Status) func(io.Writer) {
 		}
 		fmt.Fprintf(w, "%s %s, one of %d in %q, up %s\n", c.bold(string(s.Node)), ready, len(s.Members), s.Label, lasting(s.Uptime))
 		table(w,
+			row("  role", s.Role),
 			row("  epoch", s.Epoch),
 			row("  ring", s.Ring),
 			row("  partitions", count(s.Partitions)),
 			row("  keys", count(s.Keys)),
 			row("  evicted", count(s.Evicted)),
 			row("  degraded", count(s.Degraded)))
-		rows := []string{row("MEMBER", "PEER", "GOSSIP", "PARTITIONS", "")}
+		rows := []string{row("MEMBER", "ROLE", "PEER", "GOSSIP", "PARTITIONS", "")}
 		for _, m := range s.Members {
 			self := ""
 			if m.Self {
 				self = "(asked)"
 			}
-			rows = append(rows, row(m.ID, m.Peer, m.Gossip, count(m.Partitions), self))
+			rows = append(rows, row(m.ID, m.Role, m.Peer, m.Gossip, count(m.Partitions), self))
 		}
 		fmt.Fprintln(w)
 		table(w, rows...)

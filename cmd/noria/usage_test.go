@@ -81,6 +81,7 @@ func TestBadUsage(t *testing.T) {
 		{line: "serve|--max-keys|0", want: []string{"want a whole number of at least 1"}},
 		{line: "serve|--peer-wait|50", want: []string{`--peer-wait is "50"`, "want a duration from 1ms to 1m, such as 50ms"}},
 		{line: "serve|--api|8083", want: []string{`--api is "8083"`, "want HOST:PORT"}},
+		{line: "serve|--role|gatway", want: []string{"want holder or gateway", `did you mean "gateway"?`}},
 		{line: "serve|--api|127.0.0.1:99999", want: []string{"a port from 0 to 65535"}},
 		{line: "serve|--join|here:0", want: []string{"a port from 1 to 65535"}},
 		{line: "serve|--log-level|inof", want: []string{"want debug, info, warn or error", `did you mean "info"?`}},

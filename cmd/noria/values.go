@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/noriahq/noria/cluster"
 )
 
 // A value is a flag's value of any type, read by parse. Its errors say what would be right: "want a whole number".
@@ -143,6 +145,12 @@ func choice(known ...string) func(string) (string, error) {
 		last := len(known) - 1
 		return "", fmt.Errorf("want %s or %s%s", strings.Join(known[:last], ", "), known[last], didYouMean(s, known, "%q"))
 	}
+}
+
+// role reads what a node does for its cluster.
+func role(s string) (cluster.Role, error) {
+	word, err := choice(string(cluster.RoleHolder), string(cluster.RoleGateway))(s)
+	return cluster.Role(word), err
 }
 
 // address reads a host and port to listen on. Without a host it is this machine alone: to be reached from others is a

@@ -125,6 +125,9 @@ func (p Plan) flawedSizes(add func(field, format string, args ...any)) {
 			add(d.field, "is %v, want a duration from %v to %v, such as 10s", d.got, d.least, d.most)
 		}
 	}
+	if most := MaxNodes - max(p.Nodes, 1); p.Gateways < 0 || p.Gateways > max(most, 0) {
+		add("gateways", "is %d, want 0 to %d: at most %d nodes in all", p.Gateways, max(most, 0), MaxNodes)
+	}
 	if p.Timeout <= p.PeerWait {
 		add("timeout", "is %v and peer_wait %v: a request can be answered in time only if it waits longer than nodes wait for each other", p.Timeout, p.PeerWait)
 	}

@@ -13,7 +13,8 @@ func (r *runner) cut(ctx context.Context, kind, node string, s Step) error {
 	side, others := r.sides(node, s)
 	fault := r.begin(kind, node)
 	r.cuts = append(r.cuts, fault)
-	if whole := len(side)+len(others) >= len(r.up); whole && !s.OneWay && len(others) > len(side) {
+	small, large := r.holders(side), r.holders(others)
+	if whole := len(side)+len(others) >= len(r.up); whole && !s.OneWay && large > small {
 		r.set(fault, func(f *Fault) { f.Side = side })
 	}
 	err := r.sever(ctx, side, others, s.OneWay)
@@ -26,6 +27,16 @@ func (r *runner) cut(ctx context.Context, kind, node string, s Step) error {
 		f.Note = fmt.Sprintf("%s %s %s", strings.Join(side, ", "), way, strings.Join(others, ", "))
 	})
 	return err
+}
+
+// holders returns how many of nodes hold keys: they decide which side of a cut goes on.
+func (r *runner) holders(nodes []string) (count int) {
+	for _, n := range nodes {
+		if !r.plan.isGateway(n) {
+			count++
+		}
+	}
+	return count
 }
 
 // sides returns the nodes on node's side of a cut and those on the other.

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
@@ -11,6 +12,10 @@ import (
 type Plan struct {
 	// Nodes are started at first, with the names a, b, c and so on; 1 to 20.
 	Nodes int `yaml:"nodes" json:"nodes"`
+
+	// Gateways are started after them, with the names that follow. They hold no keys and are asked like the others. A node that
+	// joins under the name of a gateway is one, and any other holds. 0 to 19, and at most 20 with the others.
+	Gateways int `yaml:"gateways,omitempty" json:"gateways,omitempty"`
 
 	// Clients ask, each over connections of its own, in turn over gRPC and HTTP; 1 to 64.
 	Clients int `yaml:"clients" json:"clients"`
@@ -176,6 +181,18 @@ func (p Plan) hot() (limits []uint8) {
 		}
 	}
 	return limits
+}
+
+// isGateway says whether a node of that name holds no keys.
+func (p Plan) isGateway(node string) bool { return slices.Contains(p.GatewayNames(), node) }
+
+// GatewayNames returns the names of the nodes that hold no keys.
+func (p Plan) GatewayNames() []string {
+	names := make([]string, min(max(p.Gateways, 0), MaxNodes))
+	for i := range names {
+		names[i] = name(max(p.Nodes, 0) + i)
+	}
+	return names
 }
 
 // name returns the name of the i-th node.

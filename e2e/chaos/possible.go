@@ -10,6 +10,7 @@ import (
 
 // A crew is who is up, as far as the plan tells.
 type crew struct {
+	plan   Plan
 	up     []string
 	paused map[string]time.Duration // until when
 	lost   int                      // how many are down of whom the plan does not say who
@@ -19,10 +20,11 @@ type crew struct {
 
 // impossible returns the steps that cannot be carried out, because of what those before them did.
 func (p Plan) impossible() []flaw {
-	c := &crew{paused: map[string]time.Duration{}}
+	c := &crew{plan: p, paused: map[string]time.Duration{}}
 	for i := range min(p.Nodes, MaxNodes) {
 		c.up = append(c.up, name(i))
 	}
+	c.up = append(c.up, p.GatewayNames()...)
 	var all []flaw
 	for _, i := range p.order() {
 		if field, err := c.step(p.Steps[i]); err != nil {
@@ -44,7 +46,7 @@ func (p Plan) order() []int {
 
 // step takes in s, or says why it cannot be.
 func (c *crew) step(s Step) (field string, err error) {
-	left := len(c.up) - c.lost
+	left := c.holders() - c.lost // who is lost may have been one
 	who := fmt.Sprintf("up at %v: %s", s.At, strings.Join(c.up, ", "))
 	if c.lost > 0 {
 		who += fmt.Sprintf(", less %d of them that an earlier step does not name", c.lost)
@@ -68,11 +70,12 @@ func (c *crew) step(s Step) (field string, err error) {
 			return field, err
 		}
 	}
+	gateway := c.plan.isGateway(s.Node)
 	switch {
-	case (s.Do == Leave || s.Do == Kill) && left < 2:
-		return "do", fmt.Errorf("no node would be left: %s", who)
-	case (s.Do == Rolling || s.Do == Restart || s.Do == Cut || s.Do == Flap) && left < 2:
-		return "do", fmt.Errorf("%s takes two nodes, so that one has what the other had: %s", s.Do, who)
+	case !gateway && (s.Do == Leave || s.Do == Kill) && left < 2:
+		return "do", fmt.Errorf("no node would be left that holds keys: %s", who)
+	case !gateway && (s.Do == Rolling || s.Do == Restart || s.Do == Cut || s.Do == Flap) && left < 2:
+		return "do", fmt.Errorf("%s takes two nodes that hold keys, so that one has what the other had: %s", s.Do, who)
 	case (s.Do == Cut || s.Do == Flap) && (c.isCut || s.At < c.flaps):
 		return "do", fmt.Errorf("another cut stands at %v: heal it first", s.At)
 	case s.Do == Pause:
@@ -101,6 +104,16 @@ func (c *crew) join(s Step) (field string, err error) {
 	}
 	c.up = append(c.up, joined)
 	return "", nil
+}
+
+// holders returns how many nodes are up that hold keys.
+func (c *crew) holders() (count int) {
+	for _, n := range c.up {
+		if !c.plan.isGateway(n) {
+			count++
+		}
+	}
+	return count
 }
 
 // free returns the first name that no node has.

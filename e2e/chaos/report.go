@@ -56,7 +56,7 @@ func WriteReport(w io.Writer, h *History, v Verdict) error {
 	}
 	r := report{Verdict: v, Answers: h.answersChart(), Latency: h.latencyChart(), Keys: keyFigures(h, v), Plan: string(plan)}
 	r.Summary = fmt.Sprintf("%d requests in %.1f s from %s over %d keys to %s, seed %d: %d allowed, %d of them by leases, %d denied, %d of all degraded, %d failed.",
-		v.Requests.All, v.Seconds, plural(h.Plan.Clients, "client"), h.Plan.Keys, plural(h.Plan.Nodes, "node"), h.Plan.Seed,
+		v.Requests.All, v.Seconds, plural(h.Plan.Clients, "client"), h.Plan.Keys, crewOf(h.Plan), h.Plan.Seed,
 		v.Requests.Allowed, v.Requests.Leased, v.Requests.Denied, v.Requests.Degraded, v.Requests.Failed)
 	return t.Execute(w, r)
 }
@@ -88,4 +88,12 @@ func kept01(p Promise) int {
 		return 1
 	}
 	return 0
+}
+
+// crewOf says of how many nodes p's fleet is.
+func crewOf(p Plan) string {
+	if p.Gateways == 0 {
+		return plural(p.Nodes, "node")
+	}
+	return plural(p.Nodes, "node") + " and " + plural(p.Gateways, "gateway")
 }

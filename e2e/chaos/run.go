@@ -126,7 +126,7 @@ func limitsOfKeys(p Plan) []uint8 {
 func (r *runner) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	for i := range r.plan.Nodes {
+	for i := range r.plan.Nodes + r.plan.Gateways {
 		if err := r.fleet.Start(ctx, name(i)); err != nil {
 			return fmt.Errorf("node %s: %w", name(i), err)
 		}

@@ -22,6 +22,9 @@ type ServeConfig struct {
 	// PeerWait is how long nodes wait for each other. Default: the binary's.
 	PeerWait time.Duration
 
+	// Gateways are the names of nodes that hold no keys: see Plan.GatewayNames.
+	Gateways []string
+
 	// Args are further flags of noria serve.
 	Args []string
 
@@ -79,6 +82,9 @@ func (f *fleet) Start(ctx context.Context, name string) error {
 	args := append(command, "serve", "--name", name, "--label", f.label, "--log-format", "json", "--log-level", "info")
 	for _, port := range []string{"http", "api", "grpc", "admin", "peer", "gossip"} {
 		args = append(args, "--"+port, net.JoinHostPort(host, "0"))
+	}
+	if slices.Contains(f.config.Gateways, name) {
+		args = append(args, "--role", "gateway")
 	}
 	if f.config.PeerWait != 0 {
 		args = append(args, "--peer-wait", f.config.PeerWait.String())

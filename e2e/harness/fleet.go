@@ -11,6 +11,8 @@ import (
 
 // Options say how the nodes of a fleet are started. The zero value is ready for use.
 type Options struct {
+	Gateways int // nodes beside the others that hold no keys, with the names that follow
+
 	Args []string // further flags of noria serve
 	Env  []string // environment variables, NAME=value, beside the test's own
 }
@@ -20,17 +22,18 @@ type Options struct {
 type Fleet struct {
 	t       testing.TB
 	options Options
+	holders int     // how many nodes, the first ones by name, hold keys at first
 	nodes   []*Node // in the order in which they were started, the dead among them
 }
 
-// Start starts n nodes named a, b, c and so on, up to 26, and returns when they agree on who they are.
+// Start starts n nodes named a, b, c and so on, and o's gateways after them, up to 26, and returns when they agree on who they are.
 func Start(t testing.TB, n int, o Options) *Fleet {
 	t.Helper()
-	f := &Fleet{t: t, options: o}
+	f := &Fleet{t: t, options: o, holders: n}
 	// A label of its own keeps a fleet from meeting one whose ports it was given.
 	f.options.Args = append([]string{"--label", fmt.Sprintf("%.40s-%d", fileName(t.Name()), time.Now().UnixNano())}, o.Args...)
 	f.start("a").WaitReady()
-	for i := 1; i < n; i++ {
+	for i := 1; i < n+o.Gateways; i++ {
 		f.start(string(rune('a' + i)))
 	}
 	for _, node := range f.nodes[1:] {
@@ -43,9 +46,19 @@ func Start(t testing.TB, n int, o Options) *Fleet {
 // start starts a node that joins those that live.
 func (f *Fleet) start(name string) *Node {
 	f.t.Helper()
-	node := Serve(f.t, name, f.Seeds(), f.options.Env, f.options.Args...)
+	args := f.options.Args
+	if f.isGateway(name) {
+		args = append(slices.Clone(args), "--role", "gateway")
+	}
+	node := Serve(f.t, name, f.Seeds(), f.options.Env, args...)
 	f.nodes = append(f.nodes, node)
 	return node
+}
+
+// isGateway says whether a node of that name holds no keys.
+func (f *Fleet) isGateway(name string) bool {
+	i := int(name[0]) - 'a' - f.holders
+	return len(name) == 1 && i >= 0 && i < f.options.Gateways
 }
 
 // Seeds returns the gossip addresses of the nodes that live and have been ready.

@@ -34,7 +34,11 @@ func NewAdmin(l Limiter) *http.ServeMux {
 func readyz(w http.ResponseWriter, s cluster.Status) {
 	if !s.Ready {
 		why := cluster.ErrNotReady.Error()
-		if len(s.Members) > 0 {
+		switch {
+		case len(s.Members) == 0: // it says it all
+		case s.Role == cluster.RoleGateway && !s.HasHolder():
+			why = "it is a gateway and knows no holder"
+		default:
 			why = "node is leaving"
 		}
 		w.Header().Set(headerRetryAfter, "1")

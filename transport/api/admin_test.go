@@ -35,6 +35,10 @@ func TestAdmin(t *testing.T) {
 	check("/healthz", 200, "ok")
 	check("/readyz", 503, "leaving")
 	f.mu.Lock()
+	f.status.Role, f.status.Members = cluster.RoleGateway, []cluster.MemberStatus{{ID: "a", Role: cluster.RoleGateway, Self: true}}
+	f.mu.Unlock()
+	check("/readyz", 503, "it is a gateway and knows no holder")
+	f.mu.Lock()
 	f.status.Members = nil
 	f.mu.Unlock()
 	check("/readyz", 503, cluster.ErrNotReady.Error())

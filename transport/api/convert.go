@@ -217,6 +217,7 @@ func statusResponse(s *cluster.Status) *pb.StatusResponse {
 		Evicted:    s.Evicted,
 		Degraded:   s.Degraded,
 		UptimeNs:   int64(s.Uptime),
+		Role:       string(s.Role),
 	}
 	for i, member := range s.Members {
 		m.Members[i] = &pb.Member{
@@ -225,6 +226,7 @@ func statusResponse(s *cluster.Status) *pb.StatusResponse {
 			Gossip:     member.Gossip,
 			Partitions: int64(member.Partitions),
 			Self:       member.Self,
+			Role:       string(member.Role),
 		}
 	}
 	return m

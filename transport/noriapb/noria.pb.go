@@ -1222,7 +1222,9 @@ type StatusResponse struct {
 	// Checks that were answered without their holder.
 	Degraded uint64 `protobuf:"varint,10,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	// How long the node has been running.
-	UptimeNs      int64 `protobuf:"varint,11,opt,name=uptime_ns,json=uptimeNs,proto3" json:"uptime_ns,omitempty"`
+	UptimeNs int64 `protobuf:"varint,11,opt,name=uptime_ns,json=uptimeNs,proto3" json:"uptime_ns,omitempty"`
+	// What the node does for the cluster: holder or gateway.
+	Role          string `protobuf:"bytes,12,opt,name=role,proto3" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1334,6 +1336,13 @@ func (x *StatusResponse) GetUptimeNs() int64 {
 	return 0
 }
 
+func (x *StatusResponse) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
 // Member is what a node knows of one member of the cluster.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1345,7 +1354,9 @@ type Member struct {
 	// Partitions that the ring names this member for.
 	Partitions int64 `protobuf:"varint,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
 	// Whether it is the node that was asked.
-	Self          bool `protobuf:"varint,5,opt,name=self,proto3" json:"self,omitempty"`
+	Self bool `protobuf:"varint,5,opt,name=self,proto3" json:"self,omitempty"`
+	// What it does for the cluster: holder or gateway.
+	Role          string `protobuf:"bytes,6,opt,name=role,proto3" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1413,6 +1424,13 @@ func (x *Member) GetSelf() bool {
 		return x.Self
 	}
 	return false
+}
+
+func (x *Member) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
 }
 
 var File_noriapb_noria_proto protoreflect.FileDescriptor
@@ -1484,7 +1502,7 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\fResetRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"\x0f\n" +
 	"\rResetResponse\"\x0f\n" +
-	"\rStatusRequest\"\xad\x02\n" +
+	"\rStatusRequest\"\xc1\x02\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x14\n" +
@@ -1499,7 +1517,8 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\aevicted\x18\t \x01(\x04R\aevicted\x12\x1a\n" +
 	"\bdegraded\x18\n" +
 	" \x01(\x04R\bdegraded\x12\x1b\n" +
-	"\tuptime_ns\x18\v \x01(\x03R\buptimeNs\"x\n" +
+	"\tuptime_ns\x18\v \x01(\x03R\buptimeNs\x12\x12\n" +
+	"\x04role\x18\f \x01(\tR\x04role\"\x8c\x01\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x16\n" +
@@ -1507,7 +1526,8 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\n" +
 	"partitions\x18\x04 \x01(\x03R\n" +
 	"partitions\x12\x12\n" +
-	"\x04self\x18\x05 \x01(\bR\x04self*\x87\x01\n" +
+	"\x04self\x18\x05 \x01(\bR\x04self\x12\x12\n" +
+	"\x04role\x18\x06 \x01(\tR\x04role*\x87\x01\n" +
 	"\x06Window\x12\x16\n" +
 	"\x12WINDOW_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +

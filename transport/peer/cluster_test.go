@@ -26,6 +26,8 @@ type lateListener struct {
 	net  *clustertest.Net
 	host string
 	*peer.Transport
+
+	dialed func(from, to string) // where not nil, it is told of each connection
 }
 
 // Listen implements cluster.Transport.
@@ -35,6 +37,9 @@ func (l *lateListener) Listen() (string, error) {
 		return "", err
 	}
 	l.Transport, err = peer.New(peer.Config{Listener: listener, Dialer: func(ctx context.Context, addr string) (net.Conn, error) {
+		if to, _, err := net.SplitHostPort(addr); err == nil && l.dialed != nil {
+			l.dialed(l.host, to)
+		}
 		return l.net.Dial(ctx, l.host, addr)
 	}})
 	if err != nil {
