@@ -31,6 +31,7 @@ type unheld struct {
 	mu   sync.Mutex
 	from []bucket.Instant // of the first of them; guarded by mu
 	last []atomic.Int64   // Instant of the last of them + 1, 0 if the last check was decided
+	some atomic.Int64     // how many of last are not 0: as long as none is, a check does not look into a table of 128 KiB
 }
 
 func (u *unheld) init(partitions int) {
@@ -45,7 +46,11 @@ func (u *unheld) since(now bucket.Instant, p ring.Partition) bucket.Instant {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	at := int64(now) + 1
-	if last := u.last[p].Swap(at); last == 0 || at-last > int64(unheldGap) {
+	last := u.last[p].Swap(at)
+	if last == 0 {
+		u.some.Add(1)
+	}
+	if last == 0 || at-last > int64(unheldGap) {
 		u.from[p] = now
 	}
 	return min(now, u.from[p])
@@ -53,8 +58,8 @@ func (u *unheld) since(now bucket.Instant, p ring.Partition) bucket.Instant {
 
 // decided notes that a holder has decided on a check of p.
 func (u *unheld) decided(p ring.Partition) {
-	if at := &u.last[p]; at.Load() != 0 {
-		at.Store(0)
+	if u.some.Load() != 0 && u.last[p].Load() != 0 && u.last[p].Swap(0) != 0 {
+		u.some.Add(-1)
 	}
 }
 
