@@ -59,11 +59,12 @@ type Config struct {
 	Fence time.Duration
 
 	// ForgetAfter is how long a node that died without a word counts as a member when a side of a cut asks whether it is
-	// the larger one, and as one that may answer while a holder is missing. Default: 10m. Less lets a small rest of a cluster go on sooner, and two sides of a long cut both.
+	// the larger one, and as one that may answer while a holder is missing. Default: 10m. Less lets a small rest of a cluster go
+	// on sooner, and two sides of a long cut both.
 	ForgetAfter time.Duration
 
 	// MoveRate is how many bytes a second this node sends at most to nodes that join, and of whole replicas; at least 1 MiB.
-	// Default: 4 MiB, some 70,000 buckets. More ends a move sooner, less leaves more time for checks on a small machine. A
+	// Default: 4 MiB, some 36,000 buckets, each counted as 100 bytes and its key. More ends a move sooner, less leaves more time for checks on a small machine. A
 	// node that leaves hands over as fast as it can.
 	MoveRate int
 

@@ -39,7 +39,7 @@ func readyz(w http.ResponseWriter, s cluster.Status) {
 		case s.Role == cluster.RoleGateway && !s.HasHolder():
 			why = "it is a gateway and knows no holder"
 		default:
-			why = "node is leaving"
+			why = "it is leaving, or has not agreed with the others yet"
 		}
 		w.Header().Set(headerRetryAfter, "1")
 		say(w, http.StatusServiceUnavailable, fmt.Sprintf("not ready: %s: %s", s.Node, why))
