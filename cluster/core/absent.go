@@ -32,14 +32,19 @@ func (n *Core) miss(now bucket.Instant, r Run) {
 	if was, ok := n.gone[r.ID]; ok && was.boot >= r.Boot || n.members[r.ID] != nil || r.ID == n.Self || n.gates.replace(r) {
 		return
 	}
+	noteAbsent(n.settled, now, r, missedMost)
+}
+
+// noteAbsent notes in of, which has no more than most, that r is missed: since the first of all missed it, and the last run.
+func noteAbsent(of map[ring.Member]absence, now bucket.Instant, r Run, most int) {
 	since := now - bucket.Instant(r.For)
-	was, ok := n.settled[r.ID]
+	was, ok := of[r.ID]
 	switch {
-	case ok && was.boot > r.Boot || !ok && len(n.settled) >= missedMost:
+	case ok && was.boot > r.Boot || !ok && len(of) >= most:
 	case ok && was.boot == r.Boot:
-		n.settled[r.ID] = absence{r.Boot, min(was.since, since)}
+		of[r.ID] = absence{r.Boot, min(was.since, since)}
 	default:
-		n.settled[r.ID] = absence{r.Boot, since}
+		of[r.ID] = absence{r.Boot, since}
 	}
 }
 

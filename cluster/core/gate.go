@@ -64,15 +64,7 @@ func (n *Core) missGate(now bucket.Instant, r Run) {
 	if _, ok := g.seen[r.ID]; ok || r.ID == n.Self || m != nil && m.boot > r.Boot || n.gone[r.ID].boot >= r.Boot {
 		return
 	}
-	since := now - bucket.Instant(r.For)
-	was, ok := g.missed[r.ID]
-	switch {
-	case ok && was.boot > r.Boot || !ok && len(g.missed) >= gatesMost:
-	case ok && was.boot == r.Boot:
-		g.missed[r.ID] = absence{r.Boot, min(was.since, since)}
-	default:
-		g.missed[r.ID] = absence{r.Boot, since}
-	}
+	noteAbsent(g.missed, now, r, gatesMost)
 }
 
 // heardOfGates notes which gateways others miss.
