@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/noriahq/noria/cluster"
 )
@@ -81,9 +82,14 @@ type httpClient struct {
 // maxConns is how many connections a client opens to one node.
 const maxConns = 64
 
+// idle is how long a client keeps a connection that it has no use for. A client opens some that it needs no more once they
+// are open; nodes close those on which nothing was asked for 5 seconds, and one that is taken just then fails a check that
+// cannot be sent again.
+const idle = 2 * time.Second
+
 // HTTP returns a client of the node's HTTP API.
 func (n *Node) HTTP() Client {
-	transport := &http.Transport{MaxIdleConnsPerHost: maxConns, MaxConnsPerHost: maxConns}
+	transport := &http.Transport{MaxIdleConnsPerHost: maxConns, MaxConnsPerHost: maxConns, IdleConnTimeout: idle}
 	n.t.Cleanup(transport.CloseIdleConnections)
 	return &httpClient{node: n, http: &http.Client{Transport: transport}}
 }
