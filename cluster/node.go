@@ -52,6 +52,7 @@ type Node struct {
 	lastHold atomic.Uint64        // the last Ask.Hold
 
 	degraded atomic.Uint64 // checks answered without their holder
+	policy   atomic.Uint64 // what SetPolicy said
 	given    atomic.Uint64 // counts what gave tokens other than by refill
 	leaving  atomic.Bool
 	ended    atomic.Bool // Run is over
@@ -186,6 +187,7 @@ func (n *Node) open(stop context.CancelFunc) (*gossip.Gossip, error) {
 		return nil, errors.Join(err, n.config.Transport.Close())
 	}
 	n.gossip, n.peer = g, peer
+	g.SetPolicy(n.policy.Load())
 	return g, nil
 }
 
@@ -204,6 +206,17 @@ func (n *Node) Addrs() (gossip, peer string) {
 		return "", ""
 	}
 	return n.gossip.Addr(), n.peer
+}
+
+// SetPolicy tells all members by gossip which policy this node goes by, so that Status shows where they differ. hash is 0 for
+// none. It does not block and may be called at any time.
+func (n *Node) SetPolicy(hash uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.policy.Store(hash)
+	if n.gossip != nil {
+		n.gossip.SetPolicy(hash)
+	}
 }
 
 // Opened returns a channel that is closed when the node's ports are open.

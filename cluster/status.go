@@ -14,6 +14,8 @@ type Status struct {
 	Role       Role           `json:"role"`
 	Ready      bool           `json:"ready"`      // has joined, or was told to serve alone, and serves
 	Label      string         `json:"label"`      // of the cluster
+	Policy     string         `json:"policy"`     // hash of the one that the node goes by, in hexadecimal; empty for none
+	Policies   int            `json:"policies"`   // how many different ones the members go by, and none is one too: 1 where all agree
 	Epoch      string         `json:"epoch"`      // of the ring, in hexadecimal; nodes with equal ones agree on every target
 	Ring       string         `json:"ring"`       // parameters of the ring
 	Members    []MemberStatus `json:"members"`    // in order of their ids, this node among them
@@ -35,6 +37,7 @@ type MemberStatus struct {
 	Peer       string      `json:"peer"`               // address for node-to-node checks
 	Gossip     string      `json:"gossip"`             // address for membership
 	Partitions int         `json:"partitions"`         // that the ring names this member for
+	Policy     string      `json:"policy,omitempty"`   // hash of the one that it goes by, in hexadecimal; empty for none
 	Draining   bool        `json:"draining,omitempty"` // leaves as soon as it has nothing any more
 	Self       bool        `json:"self,omitempty"`
 }
@@ -48,6 +51,7 @@ func (s Status) HasHolder() bool {
 func (n *Node) Status() Status {
 	s := Status{
 		Node: n.name, Role: n.config.Role, Label: n.config.Label, Ring: n.config.Ring.String(), Degraded: n.degraded.Load(),
+		Policy: hexadecimal(n.policy.Load()), Policies: 1,
 		Repeated: n.denials.repeated.Load(), Leased: n.leases.checks(),
 	}
 	stats := n.store.Stats()
@@ -71,14 +75,26 @@ func (n *Node) Status() Status {
 	s.Partitions, s.Wanted = n.core.Held(), n.core.Wants()
 	n.holding.mu.Unlock()
 	s.Deciding = n.core.Decides(n.now())
+	policies := map[uint64]bool{}
 	for i, m := range v.members {
 		targets := 0
 		if at, ok := v.table.Index(m.ID); ok {
 			targets = v.table.Count(at)
 		}
+		policies[m.Policy] = true
 		s.Members = append(s.Members, MemberStatus{
-			ID: m.ID, Role: roleOf(m.Member), Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: targets, Draining: m.Draining, Self: i == v.self,
+			ID: m.ID, Role: roleOf(m.Member), Peer: m.Member.Peer, Gossip: m.Gossip, Partitions: targets,
+			Policy: hexadecimal(m.Policy), Draining: m.Draining, Self: i == v.self,
 		})
 	}
+	s.Policies = len(policies)
 	return s
+}
+
+// hexadecimal returns a policy's hash for people, "" for none.
+func hexadecimal(hash uint64) string {
+	if hash == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", hash)
 }

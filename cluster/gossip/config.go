@@ -103,7 +103,7 @@ func (c Config) complete() (Config, error) {
 	if err := c.checkAddresses(); err != nil {
 		return c, err
 	}
-	if err := c.meta(false).check(); err != nil {
+	if err := c.meta(false, 0).check(); err != nil {
 		return c, err
 	}
 	if n := len(c.SecretKey); n != 0 && n != 16 && n != 24 && n != 32 {
@@ -195,8 +195,8 @@ func (c Config) checkAddresses() error {
 }
 
 // meta returns what the node says of itself.
-func (c Config) meta(draining bool) meta {
-	return meta{draining: draining, gateway: c.Gateway, protocol: c.Protocol, label: c.Label, ring: c.RingParams, peer: c.PeerAddr}
+func (c Config) meta(draining bool, policy uint64) meta {
+	return meta{draining: draining, policy: policy, gateway: c.Gateway, protocol: c.Protocol, label: c.Label, ring: c.RingParams, peer: c.PeerAddr}
 }
 
 // memberlist returns the configuration of memberlist, without delegates.

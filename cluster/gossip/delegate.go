@@ -16,7 +16,7 @@ type delegate struct {
 }
 
 // NodeMeta says what this node says of itself.
-func (d delegate) NodeMeta(int) []byte { return d.config.meta(d.draining.Load()).encode() }
+func (d delegate) NodeMeta(int) []byte { return d.config.meta(d.draining.Load(), d.policy.Load()).encode() }
 
 // NotifyMsg and the three methods below it are for messages of one's own, of which there are none.
 func (d delegate) NotifyMsg([]byte)                {}
@@ -78,14 +78,14 @@ func (d delegate) member(n *memberlist.Node) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("%w: %w at %s", ErrMismatch, err, at)
 	}
-	if err := d.config.meta(false).fits(m, at); err != nil {
+	if err := d.config.meta(false, 0).fits(m, at); err != nil {
 		return Member{}, err
 	}
 	id, boot, err := parseName(n.Name)
 	if err != nil {
 		return Member{}, fmt.Errorf("%w: %w at %s", ErrMismatch, err, at)
 	}
-	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining, Gateway: m.gateway}, nil
+	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining, Gateway: m.gateway, Policy: m.policy}, nil
 }
 
 func (d delegate) refuse(addr string, err error) {

@@ -20,7 +20,7 @@ func TestNews(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := delegate{g, &wire{}}
-	ours := g.config.meta(false)
+	ours := g.config.meta(false, 0)
 	other := ours
 	other.label = "prod"
 	for _, c := range []struct {

@@ -41,7 +41,8 @@ type Gossip struct {
 	seeds    *seeds
 	updates  chan []Member
 	draining atomic.Bool
-	redraw   chan struct{} // has an element when draining changed
+	policy   atomic.Uint64
+	redraw   chan struct{} // has an element when draining or policy changed
 	ready    chan struct{} // closed when list is set
 	list     *memberlist.Memberlist
 	leave    chan struct{} // closed by Leave
@@ -107,7 +108,7 @@ func (g *Gossip) open() (*wire, error) {
 	}
 	g.roster.put(g.roster.self, Member{
 		ID: g.config.ID, Boot: g.config.Boot, Peer: g.config.PeerAddr, Gossip: w.addr(), Draining: g.draining.Load(),
-		Gateway: g.config.Gateway,
+		Gateway: g.config.Gateway, Policy: g.policy.Load(),
 	})
 	return w, nil
 }
@@ -195,9 +196,20 @@ func (g *Gossip) serve(ctx context.Context, list *memberlist.Memberlist) error {
 // SetDraining says to all whether this node is about to leave. It returns at once; the others know some gossip intervals
 // later.
 func (g *Gossip) SetDraining(draining bool) {
-	if g.draining.Swap(draining) == draining {
-		return
+	if g.draining.Swap(draining) != draining {
+		g.tell()
 	}
+}
+
+// SetPolicy says to all which policy this node goes by, as Member.Policy. It returns at once, as SetDraining does.
+func (g *Gossip) SetPolicy(hash uint64) {
+	if g.policy.Swap(hash) != hash {
+		g.tell()
+	}
+}
+
+// tell has Run tell what is new of this node.
+func (g *Gossip) tell() {
 	select {
 	case g.redraw <- struct{}{}:
 	default:

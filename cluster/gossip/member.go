@@ -32,6 +32,9 @@ type Member struct {
 
 	// Gateway says that the node never wants any. It is so for a whole run.
 	Gateway bool
+
+	// Policy is a hash of the policy that it goes by; 0 for none. It changes when the node reads another one.
+	Policy uint64
 }
 
 // A View is what one node knows of the cluster at one moment.

@@ -11,7 +11,8 @@ import (
 // meta is what a node says of itself in each message about it, besides its name and its gossip address.
 //
 // Its form: the magic byte, the version of the form, flags, the protocol as a varint, then label, ring parameters and
-// peer address, each after its length as a varint. More may follow and is ignored, so that it can grow.
+// peer address, each after its length as a varint, then with its flag eight bytes of the policy. More may follow and is
+// ignored, so that it can grow.
 type meta struct {
 	draining bool
 	gateway  bool
@@ -19,6 +20,7 @@ type meta struct {
 	label    string
 	ring     string
 	peer     string
+	policy   uint64
 }
 
 const (
@@ -26,6 +28,7 @@ const (
 	metaForm     = 1
 	flagDraining = 1 << 0
 	flagGateway  = 1 << 1
+	flagPolicy   = 1 << 2
 )
 
 var (
@@ -41,17 +44,24 @@ func (m meta) encode() []byte {
 	if m.gateway {
 		flags |= flagGateway
 	}
+	if m.policy != 0 {
+		flags |= flagPolicy
+	}
 	b := []byte{metaMagic, metaForm, flags}
 	b = binary.AppendUvarint(b, uint64(m.protocol))
 	for _, s := range []string{m.label, m.ring, m.peer} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
+	if m.policy != 0 {
+		b = binary.BigEndian.AppendUint64(b, m.policy)
+	}
 	return b
 }
 
 // check says whether m fits into what memberlist sends. It panics at more.
 func (m meta) check() error {
+	m.policy = 1 // it may come later
 	if size := len(m.encode()); size > memberlist.MetaMaxSize {
 		return fmt.Errorf("label (%d bytes), ring parameters (%d) and peer address (%d) take %d bytes of metadata: want at most %d",
 			len(m.label), len(m.ring), len(m.peer), size, memberlist.MetaMaxSize)
@@ -66,7 +76,8 @@ func parseMeta(b []byte) (meta, error) {
 	if b[1] != metaForm {
 		return meta{}, fmt.Errorf("metadata of form %d, this node knows form %d", b[1], metaForm)
 	}
-	m := meta{draining: b[2]&flagDraining != 0, gateway: b[2]&flagGateway != 0}
+	flags := b[2]
+	m := meta{draining: flags&flagDraining != 0, gateway: flags&flagGateway != 0}
 	protocol, k := binary.Uvarint(b[3:])
 	if k <= 0 || protocol > 1<<32-1 {
 		return meta{}, errShortMeta
@@ -81,6 +92,13 @@ func parseMeta(b []byte) (meta, error) {
 		*s = string(b[k : k+int(size)])
 		b = b[k+int(size):]
 	}
+	if flags&flagPolicy == 0 {
+		return m, nil
+	}
+	if len(b) < 8 {
+		return meta{}, errShortMeta
+	}
+	m.policy = binary.BigEndian.Uint64(b)
 	return m, nil
 }
 
