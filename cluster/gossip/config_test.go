@@ -68,7 +68,7 @@ func TestLargestMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	// memberlist sends no news of more than 1,400 bytes less some headers, and names its fields: 100 bytes are plenty.
-	if got := len(c.memberlist().Name) + len(c.meta(true).encode()) + 100; got > 1300 {
+	if got := len(c.memberlist().Name) + len(c.meta(true, 0).encode()) + 100; got > 1300 {
 		t.Errorf("news of one member may take %d bytes, want at most 1300", got)
 	}
 }

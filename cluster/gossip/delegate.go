@@ -16,7 +16,9 @@ type delegate struct {
 }
 
 // NodeMeta says what this node says of itself.
-func (d delegate) NodeMeta(int) []byte { return d.config.meta(d.draining.Load(), d.policy.Load()).encode() }
+func (d delegate) NodeMeta(int) []byte {
+	return d.config.meta(d.draining.Load(), d.policy.Load()).encode()
+}
 
 // NotifyMsg and the three methods below it are for messages of one's own, of which there are none.
 func (d delegate) NotifyMsg([]byte)                {}
