@@ -26,7 +26,7 @@ func TestNewRefuses(t *testing.T) {
 		{func(c *Config) { c.Bind = "[::]:7946" }, `gossip address "[::]:7946": want an advertised address too, or an IP instead`},
 		{func(c *Config) { c.Advertise = "0.0.0.0:7946" }, `advertised address "0.0.0.0:7946": want the IP at which others reach this node`},
 		{func(c *Config) { c.Advertise = "host:1" }, `advertised address "host:1": "host" is not an IP: want IP:port`},
-		{func(c *Config) { c.Label = strings.Repeat("x", 500) }, "take 521 bytes of metadata: want at most 512"},
+		{func(c *Config) { c.Label = strings.Repeat("x", 500) }, "take 529 bytes of metadata: want at most 512"},
 		{func(c *Config) { c.SecretKey = []byte("secret") }, "secret key of 6 bytes: want 16, 24 or 32"},
 		{func(c *Config) { c.Settle = time.Second }, "settle 1s: want 1ms to 500ms"},
 		{func(c *Config) { c.ProbeTimeout = time.Second }, "probe timeout 1s: want 1ms to 349.999999ms"},
@@ -62,7 +62,7 @@ func TestDefaults(t *testing.T) {
 func TestLargestMember(t *testing.T) {
 	c, err := Config{
 		ID: ring.Member(strings.Repeat("i", 128)), Boot: 1<<64 - 1, PeerAddr: strings.Repeat("h", 90) + ":65535",
-		Label: strings.Repeat("l", 200), RingParams: strings.Repeat("r", 200), Protocol: 1<<32 - 1,
+		Label: strings.Repeat("l", 200), RingParams: strings.Repeat("r", 190), Protocol: 1<<32 - 1,
 	}.complete()
 	if err != nil {
 		t.Fatal(err)
