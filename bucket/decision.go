@@ -38,6 +38,12 @@ type Request struct {
 	// first one was and charges nothing. At most MaxID bytes.
 	ID string
 
+	// Reserve, where more than 0, makes the cost a reservation named by Key and ID, which is kept for this long: a Settlement
+	// with them says within that time what it came to. What is not settled by then stays spent, or is given back where the
+	// limit is one of Concurrency. A request with the ID of a living reservation takes nothing and keeps it for at least this
+	// long from now. A Cost of 0 reserves nothing. ID is required; the limit has no queue. At most MaxReserve.
+	Reserve time.Duration
+
 	// OnLost says who answers while the holder of the key cannot be reached.
 	OnLost OnLost
 

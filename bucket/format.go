@@ -14,6 +14,8 @@ const day = 24 * time.Hour
 func (l Limit) String() string {
 	b := make([]byte, 0, 48)
 	switch {
+	case l.Window == Concurrency:
+		b = appendInt(append(b, "concurrency "...), l.Burst)
 	case l.Window == Fixed:
 		b = appendInt(append(b, "window "...), l.Burst)
 		b = appendPeriod(append(b, " per "...), l.Per, true)
@@ -68,8 +70,8 @@ func inUnits(d time.Duration) (n int64, unit string) {
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
 
-// String returns the word that the limit grammar has for w: hour, day, week, month or year; none and fixed for those
-// that have no word.
+// String returns the word that the limit grammar has for w: hour, day, week, month or year, concurrency; none and fixed for
+// those that have no word.
 func (w Window) String() string {
 	switch w {
 	case None:
@@ -86,6 +88,8 @@ func (w Window) String() string {
 		return "month"
 	case Year:
 		return "year"
+	case Concurrency:
+		return "concurrency"
 	}
 	return "window(" + strconv.Itoa(int(w)) + ")"
 }

@@ -13,6 +13,9 @@ func TestLimitRoundTrip(t *testing.T) {
 	zones := zoneNames(t)
 	rapid.Check(t, func(t *rapid.T) {
 		l := drawLimit(t, zones)
+		if rapid.IntRange(0, 4).Draw(t, "concurrency") == 0 {
+			l = Limit{Burst: l.Burst, Window: Concurrency}
+		}
 		if err := l.Validate(); err != nil {
 			t.Fatalf("%#v: Validate() = %v", l, err)
 		}

@@ -9,12 +9,16 @@ import (
 // A Limit says how many tokens a bucket gains and how many it holds at most. It is a plain comparable value; two equal
 // Limits are the same limit. ParseLimit reads one from text and String writes it.
 //
-// There are four kinds:
+// There are five kinds:
 //
 //	100/s burst 200 queue 50            Tokens 100, Per 1s, Burst 200, Queue 50   refilled steadily
 //	quota 100                           Burst 100                                 never refilled
 //	quota 10000 per month in Asia/Tokyo Burst 10000, Window Month, Zone           refilled at once when the month ends
 //	window 100 per 1m                   Burst 100, Window Fixed, Per 1m           refilled at once when the window ends
+//	concurrency 20                      Burst 20, Window Concurrency              given back when what has them ends
+//
+// Requests under a Concurrency limit reserve (see Request.Reserve): it is how many tokens are reserved at once. They are
+// counted apart from the bucket that the key may have under a limit of another kind.
 type Limit struct {
 	// Tokens are added every Per, evenly; at least 1, and at most one a nanosecond. 0 for quotas and windows.
 	Tokens int64
@@ -29,7 +33,7 @@ type Limit struct {
 	// steady rates. An admitted request that has to wait says so in Decision.Delay.
 	Queue int64
 
-	// Window is None for steady rates and for quotas that never refill.
+	// Window is None for steady rates and for quotas that never refill, and Concurrency for what is given back.
 	Window Window
 
 	// Zone is the IANA name of the time zone in which calendar windows begin, "" (and never "UTC") for UTC. Only for
@@ -68,4 +72,7 @@ const (
 	Week
 	Month
 	Year
+
+	// Concurrency is none: nothing is refilled, tokens come back when they are settled or when their time is over.
+	Concurrency
 )

@@ -19,6 +19,7 @@ const maxText = 200
 //	quota 100                           100 tokens, never refilled
 //	quota 10000 per month in Asia/Tokyo refilled when the month begins there; hour, day, week, month or year; UTC without in
 //	window 100 per 1m                   refilled when the minute begins
+//	concurrency 20                      20 at once, given back by those who have them
 //
 // A period is a whole number, 1 if left out, of one unit: ms, s, m, h or d; us and ns are understood too. All numbers are
 // integers. White space and the case of letters do not matter. s has at most 200 bytes.
@@ -70,11 +71,13 @@ func (p *parser) limit() Limit {
 		return p.quota()
 	case p.skip("window"):
 		return p.window()
+	case p.skip("concurrency"):
+		return p.concurrency()
 	case p.kind == kindNumber:
 		return p.rate()
 	}
 	p.refuseSign()
-	p.unexpected(`a limit such as "100/s", "quota 100" or "window 100 per 1m"`, "quota", "window")
+	p.unexpected(`a limit such as "100/s", "quota 100" or "window 100 per 1m"`, "quota", "window", "concurrency")
 	return Limit{}
 }
 
@@ -132,6 +135,13 @@ func (p *parser) window() Limit {
 		p.unexpected(`"per" and a period, such as "window 100 per 1m"`, "per")
 	}
 	l.Per = p.period()
+	p.end("the end")
+	return l
+}
+
+// concurrency reads what follows the word.
+func (p *parser) concurrency() Limit {
+	l := Limit{Window: Concurrency, Burst: p.count(partBurst)}
 	p.end("the end")
 	return l
 }

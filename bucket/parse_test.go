@@ -19,6 +19,8 @@ func TestParseLimit(t *testing.T) {
 		{"1000/10s", Limit{Tokens: 1000, Per: 10 * time.Second, Burst: 1000}, ""},
 		{"5/s burst 5 queue 50", Limit{Tokens: 5, Per: time.Second, Burst: 5, Queue: 50}, "5/s queue 50"},
 		{"quota 100", Limit{Burst: 100}, ""},
+		{"concurrency 20", Limit{Burst: 20, Window: Concurrency}, ""},
+		{"CONCURRENCY 1", Limit{Burst: 1, Window: Concurrency}, "concurrency 1"},
 		{"quota 10000 per month in Europe/Berlin", Limit{Burst: 10000, Window: Month, Zone: "Europe/Berlin"}, ""},
 		{"quota 3 per hour", Limit{Burst: 3, Window: Hour}, ""},
 		{"quota 3 per day", Limit{Burst: 3, Window: Day}, ""},
@@ -193,7 +195,7 @@ func TestParseLimitEchoesLittle(t *testing.T) {
 // ParseLimit never panics, and what it accepts is valid, countable and the same after String.
 func FuzzParseLimit(f *testing.F) {
 	for _, s := range []string{
-		"100/s", "100/s burst 200", "20/m", "1000/10s", "5/s burst 5 queue 50", "quota 100",
+		"concurrency 20", "concurrency 5 per day", "100/s", "100/s burst 200", "20/m", "1000/10s", "5/s burst 5 queue 50", "quota 100",
 		"quota 10000 per month in Europe/Berlin", "window 100 per 1m", "7/3600000000001ns burst 9", "1.5/s",
 		"quota 1 per day in ../x", "100/1m30s", "9999999999999999999/s", "\xff/\u00a0", "quota 1 per week in utc",
 		"100/s brust 200", "1/106751d", "-1/s", "quota 1 per 3h", strings.Repeat(" ", 200) + "1/s",

@@ -28,6 +28,8 @@ type Plan struct {
 
 	plain bool // ticks are nanoseconds, and there is refill, no queue and no window
 
+	slots bool // tokens are reserved, and given back: the key's bucket has nothing of it
+
 	opens func(time.Time) (start, end time.Time) // of the window around a time; nil without windows
 	epoch atomic.Int64                           // wall time of Instant 0, in ns since the Unix epoch
 	open  atomic.Pointer[span]                   // the window last asked for
@@ -49,8 +51,9 @@ func NewPlan(l Limit, epoch time.Time) (*Plan, error) {
 		limit: l, n: n, p: p, tick: tick, empty: l.Burst * p, line: (l.Burst + l.Queue) * p,
 		byN: divisorOf(max(n, 1)), byP: divisorOf(p),
 	}
+	plan.slots = l.Window == Concurrency
 	plan.plain = tick == 1 && n > 0 && l.Queue == 0 && l.Window == None
-	if l.Window != None {
+	if l.Window != None && !plan.slots {
 		opens, err := l.windows()
 		if err != nil {
 			return nil, err

@@ -120,7 +120,7 @@ func widthFor(partitions, maxKeys int) int {
 func (s *Store) SetEpoch(epoch time.Time) { s.plans.setEpoch(epoch) }
 
 // Take decides on r, whose key is in partition part, and takes its cost if it allows it. It returns an error that wraps
-// ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say, ErrMoved if the partition is not held here, and ErrFull
+// ErrKey, ErrLimit, ErrCost, ErrID or ErrReserve if r is not as its fields say, ErrMoved if the partition is not held here, and ErrFull
 // if there is no room for one more key; then nothing was taken. It does not keep the strings of r.
 func (s *Store) Take(now Instant, part int, r *Request) (d Decision, err error) {
 	err = s.TakeInto(now, part, r, &d)
@@ -161,7 +161,7 @@ func (s *Store) TakeInto(now Instant, part int, r *Request, d *Decision) error {
 
 // knows says whether r, whose key has a bucket under p, is under the same limit, and nothing is wrong with it then.
 func (p *Plan) knows(r *Request) bool {
-	return len(r.ID) == 0 && p.Is(&r.Limit) && uint64(r.Cost) <= uint64(p.limit.Burst)
+	return len(r.ID)|int(r.Reserve) == 0 && p.Is(&r.Limit) && uint64(r.Cost) <= uint64(p.limit.Burst)
 }
 
 // has says whether there is a partition part.
@@ -178,7 +178,7 @@ func (s *Store) tag(part int, key string) uint32 {
 	return tagOf(s.number(part), s.width, maphash.String(s.seed, key))
 }
 
-// Check returns an error that wraps ErrKey, ErrLimit, ErrCost or ErrID if r is not as its fields say.
+// Check returns an error that wraps ErrKey, ErrLimit, ErrCost, ErrID or ErrReserve if r is not as its fields say.
 func (r *Request) Check() error {
 	if err := r.Limit.Validate(); err != nil {
 		return err
@@ -203,7 +203,7 @@ func (r *Request) check() error {
 	case r.Cost > r.Limit.Burst:
 		return fmt.Errorf("%w: %d can never succeed: limit %q has a burst of %d", ErrCost, r.Cost, r.Limit, r.Limit.Burst)
 	}
-	return nil
+	return r.checkReserve()
 }
 
 // Reset makes the bucket of key in partition part full again. It returns ErrMoved if the partition is not held here.

@@ -43,27 +43,31 @@ func (l Limit) Validate() error {
 // flaw returns what is wrong with l and in which part, "" if nothing is.
 func (l Limit) flaw() (at part, wrong string) {
 	switch {
-	case l.Window > Year:
-		return partWindow, fmt.Sprintf("unknown window %d, want None to Year (%d)", l.Window, Year)
+	case l.Window > Concurrency:
+		return partWindow, fmt.Sprintf("unknown window %d, want None to Concurrency (%d)", l.Window, Concurrency)
 	case l.Window == None && (l.Tokens != 0 || l.Per != 0):
 		return l.rateFlaw()
 	}
-	kind := "quota"
-	if l.Window == Fixed {
+	kind, filled := "quota", "it is refilled at once, not at a rate"
+	switch l.Window {
+	case Fixed:
 		kind = "window"
+	case Concurrency:
+		kind, filled = "concurrency", "its tokens are given back, not refilled"
+	default: // a quota
 	}
 	switch {
 	case l.Burst < 1 || l.Burst > MaxBurst:
 		return partBurst, fmt.Sprintf("%s of %d tokens, want 1 to %d", kind, l.Burst, MaxBurst)
 	case l.Tokens != 0:
-		return partTokens, fmt.Sprintf("%s with Tokens %d, want 0: it is refilled at once, not at a rate", kind, l.Tokens)
+		return partTokens, fmt.Sprintf("%s with Tokens %d, want 0: %s", kind, l.Tokens, filled)
 	case l.Queue != 0:
 		return partQueue, fmt.Sprintf("%s with queue %d, want 0: only a rate has a queue", kind, l.Queue)
 	case l.Window == Fixed && l.Per < 1:
 		return partPer, fmt.Sprintf("window of %dns, want at least 1ns", l.Per)
 	case l.Window != Fixed && l.Per != 0:
-		return partPer, fmt.Sprintf("quota with Per %v, want 0", l.Per)
-	case l.Zone != "" && l.Window < Hour:
+		return partPer, fmt.Sprintf("%s with Per %v, want 0", kind, l.Per)
+	case l.Zone != "" && (l.Window < Hour || l.Window == Concurrency):
 		return partZone, kind + " with a time zone, want none: only calendar windows have one"
 	}
 	return l.zoneFlaw()
