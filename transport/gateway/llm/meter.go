@@ -2,14 +2,157 @@ package llm
 
 import (
 	"io"
+	"mime"
 	"net/http"
+	"strings"
+	"sync"
 )
 
 // NewMeter returns a reader of body, the answer to c with these header fields, that tells done what c came to: once, when
 // body ends, fails, or is closed before.
 //
 // Bytes are passed on as they come, but for the event with usage at the end of an OpenAI stream, which is removed if the
-// client has not asked for it. done is called by the goroutine that reads or closes. It must not be nil.
+// client has not asked for it. What the upstream says of usage counts. Where it says none, as in a stream that breaks,
+// the text that has passed counts, and at most what the client had asked for. Where not even that can be known, as in a
+// compressed answer, one that comes before its work is done, or one without a stream that breaks off, the estimate counts.
+//
+// done is called by the goroutine that reads or closes, and must be neither nil nor slow.
 func NewMeter(s Style, c Call, header http.Header, body io.ReadCloser, done func(Usage)) io.ReadCloser {
-	return body
+	c.BytesPerToken = Options{BytesPerToken: c.BytesPerToken}.withDefaults().BytesPerToken
+	m := &meter{body: body, done: done, call: c, form: formOf(c, header), answer: answer{style: s}}
+	m.events.answer = &m.answer
+	m.events.remove = s == OpenAI && c.Stream && !c.IncludeUsage && (c.Endpoint == ChatCompletions || c.Endpoint == Completions)
+	return m
+}
+
+// A form is how an answer tells what it tells.
+type form uint8
+
+const (
+	whole  form = iota // one JSON value
+	stream             // server-sent events, each of which has one
+	sealed             // in an encoding that is not read here
+)
+
+// formOf returns the form of an answer to c.
+func formOf(c Call, header http.Header) form {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return sealed
+	}
+	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if kind == "text/event-stream" || err != nil && c.Stream {
+		return stream
+	}
+	return whole
+}
+
+// A meter is what NewMeter returns.
+type meter struct {
+	body io.ReadCloser
+	done func(Usage)
+	call Call
+	form form
+
+	mu     sync.Mutex
+	over   bool    // done was called; guarded by mu
+	answer answer  // guarded by mu
+	scan   scanner // of a whole answer; guarded by mu
+	events events  // of a stream; guarded by mu
+
+	// Only of the goroutine that reads.
+	out []byte // to be passed on, from begin on
+	at  int
+	err error // what to return after out
+}
+
+// maxIdle is how often body may return nothing at all before Read gives up.
+const maxIdle = 100
+
+// Read implements io.Reader.
+func (m *meter) Read(p []byte) (int, error) {
+	if !m.events.remove || m.form != stream {
+		n, err := m.body.Read(p)
+		m.pass(p[:n], err)
+		return n, err
+	}
+	for idle := 0; m.at == len(m.out) && m.err == nil && len(p) > 0; idle++ {
+		n, err := m.body.Read(p)
+		switch {
+		case n > 0:
+			idle = 0
+		case idle == maxIdle && err == nil:
+			err = io.ErrNoProgress
+		}
+		m.pass(p[:n], err)
+		m.err = err
+	}
+	n := copy(p, m.out[m.at:])
+	m.at += n
+	if m.at == len(m.out) && m.err != nil {
+		return n, m.err
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (m *meter) Close() error {
+	m.mu.Lock()
+	tell := m.finish(false)
+	m.mu.Unlock()
+	tell()
+	return m.body.Close()
+}
+
+// pass reads text, after which body returned err, and leaves in out what to pass on if events are removed.
+func (m *meter) pass(text []byte, err error) {
+	m.mu.Lock()
+	m.out, m.at = m.out[:0], 0
+	m.read(text, err)
+	tell := func() {}
+	if err != nil {
+		tell = m.finish(err == io.EOF) //nolint:errorlint // readers return it as it is
+	}
+	m.mu.Unlock()
+	tell()
+}
+
+// read is pass without its end. mu must be held.
+func (m *meter) read(text []byte, err error) {
+	switch {
+	case m.over:
+		m.out = append(m.out, text...)
+	case m.form == whole:
+		m.scan.feed(text, &m.answer)
+	case m.form == stream:
+		m.out = m.events.read(text, m.out)
+		if err != nil {
+			m.out = m.events.close(m.out)
+		}
+	}
+}
+
+// finish returns what calls done, if nobody has, and is to be called without mu, which must be held for finish. ended is
+// whether body came to its end.
+func (m *meter) finish(ended bool) func() {
+	if m.over {
+		return func() {}
+	}
+	m.over = true
+	if m.form == whole && m.scan.end() {
+		m.answer.endEvent()
+	}
+	u := m.answer.total(m.call)
+	if m.unknown(ended) && !m.answer.inKnown {
+		u = Usage{Input: m.call.Prompt, Output: m.call.MaxOutput}
+	}
+	return func() { m.done(u) }
+}
+
+// unknown tells whether what passed says nothing about what the upstream did, unless it said so itself.
+func (m *meter) unknown(ended bool) bool {
+	if m.form == whole {
+		broken := !ended || !m.scan.end() && m.scan.state != lost
+		return broken || m.call.Background
+	}
+	return m.form == sealed
 }
