@@ -1,80 +1,59 @@
-// Package gateway is a reverse proxy that lets a request through when its client has tokens for it.
+// Package gateway is a reverse proxy that lets a request through when its caller has tokens for it, as a policy says.
+//
+// A request's route names the limits that it meets: of its client's address, of who its caller is, of the upstream as a
+// whole. They are asked in one check that charges all or none. What a request costs in tokens of a language model is
+// reserved before and settled when the answer has passed; requests under way hold slots of concurrency limits that come
+// back when they end, or by themselves where the gateway died.
 package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/noriahq/noria/bucket"
-	"github.com/noriahq/noria/transport/api"
+	"github.com/noriahq/noria/bucket/policy"
 )
 
 // ErrConfig is wrapped by errors about a Config.
 var ErrConfig = errors.New("bad gateway configuration")
 
-// A Limiter decides. *cluster.Node is one. Check is called by many goroutines at once.
+// A Limiter decides. *cluster.Node is one. Its methods are called by many goroutines at once.
 type Limiter interface {
 	// Check takes r's cost from its bucket or refuses.
 	Check(ctx context.Context, r bucket.Request) (bucket.Decision, error)
+
+	// CheckAll takes the costs of all of rs or none.
+	CheckAll(ctx context.Context, rs []bucket.Request) (bucket.Decisions, error)
+
+	// Settle says what reservations came to, or keeps them for longer.
+	Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Settled, error)
 }
 
-// Config is what a gateway is made of. Upstream, Limit, Key and Limiter are required.
+// Config is what a gateway is made of. Policy and Limiter are required.
 type Config struct {
-	// Upstream is where admitted requests go: http or https with a host. Its path is put before the request's.
-	Upstream *url.URL
-
-	// Limit is what each client may ask for. One request costs one token.
-	Limit bucket.Limit
-
-	// Key says who a client is.
-	Key Key
+	// Policy says which requests go where and which limits they meet. It needs a route at least, and all routes an upstream.
+	Policy *policy.Policy
 
 	// Limiter decides.
 	Limiter Limiter
 
-	// UpstreamWait is how long the upstream may take until its answer begins; the answer itself may take any time.
-	// Default: 1 minute. Less frees what a stuck upstream holds sooner, and cuts off slow answers.
-	UpstreamWait time.Duration
-
-	// Dial opens connections to the upstream. Default: TCP, given up after 5 seconds.
+	// Dial opens connections to upstreams. Default: TCP, given up after 5 seconds.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Logger is told of upstreams that do not answer and of errors that are the node's fault. Default: nowhere.
 	Logger *slog.Logger
 }
 
-// check returns an error that wraps ErrConfig if c cannot work.
-func (c Config) check() error {
-	switch {
-	case c.Upstream == nil:
-		return fmt.Errorf("%w: Upstream is nil, want a URL such as http://127.0.0.1:9000", ErrConfig)
-	case c.Upstream.Scheme != "http" && c.Upstream.Scheme != "https", c.Upstream.Host == "":
-		return fmt.Errorf("%w: Upstream is %q, want http:// or https:// and a host, such as http://127.0.0.1:9000", ErrConfig, c.Upstream.Redacted())
-	case c.Key == (Key{}):
-		return fmt.Errorf("%w: Key is zero, want one that ParseKey returns", ErrConfig)
-	case c.Limiter == nil:
-		return fmt.Errorf("%w: Limiter is nil, want one such as *cluster.Node", ErrConfig)
-	case c.UpstreamWait < 0:
-		return fmt.Errorf("%w: UpstreamWait is %v, want more than 0", ErrConfig, c.UpstreamWait)
-	}
-	if err := c.Limit.Validate(); err != nil {
-		return fmt.Errorf("%w: Limit: %w", ErrConfig, err)
-	}
-	return nil
-}
-
 // withDefaults returns c with its zero fields filled in.
 func (c Config) withDefaults() Config {
-	if c.UpstreamWait == 0 {
-		c.UpstreamWait = time.Minute
-	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
@@ -84,58 +63,113 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A gateway is the handler that New returns.
-type gateway struct {
-	config Config
-	proxy  *httputil.ReverseProxy
-}
-
-// New returns a handler that forwards the requests that c's limit admits and answers 429 to the others. Errors wrap
-// ErrConfig.
+// A Gateway is an http.Handler that forwards the requests that its policy's limits admit, and answers the others itself.
+// Its methods are safe for concurrent use.
 //
 // A request that has to wait for its turn is held until then. Answers are passed on as they come, without buffering, and
-// what the client cancels is canceled upstream. All answers carry the headers of api.WriteHeaders; refusals and errors of
-// the gateway itself are RFC 9457 problems.
-func New(c Config) (http.Handler, error) {
+// what the client cancels is canceled upstream. All answers carry the headers of api.WriteHeaders, and on routes of
+// language models those of llm.WriteHeaders. What the gateway answers itself is an RFC 9457 problem, or an error as
+// OpenAI's and Anthropic's SDKs read it.
+type Gateway struct {
+	config  Config
+	prefix  string // of the ids of this run
+	lastID  atomic.Uint64
+	keeper  *keeper
+	rules   atomic.Pointer[rules]
+	changed chan struct{} // has an element when rules are new to Run
+	using   sync.Mutex    // held while rules are replaced
+}
+
+// New returns a gateway. It opens nothing; Run does what goes on beside requests. Errors wrap ErrConfig.
+func New(c Config) (*Gateway, error) {
 	c = c.withDefaults()
-	if err := c.check(); err != nil {
-		return nil, err
+	if c.Limiter == nil {
+		return nil, fmt.Errorf("%w: Limiter is nil, want one such as *cluster.Node", ErrConfig)
 	}
-	return &gateway{config: c, proxy: newProxy(c)}, nil
+	g := &Gateway{
+		config: c, prefix: rand.Text() + "-", changed: make(chan struct{}, 1),
+		keeper: newKeeper(c.Limiter, c.Logger),
+	}
+	return g, g.Use(c.Policy)
+}
+
+// Use makes p the policy of all requests from now on; those under way keep the one that they began with. It does not block
+// on them. On an error, which wraps ErrConfig, the policy stays what it was.
+func (g *Gateway) Use(p *policy.Policy) error {
+	r, err := newRules(g, p)
+	if err != nil {
+		return err
+	}
+	g.using.Lock()
+	defer g.using.Unlock()
+	if old := g.rules.Swap(r); old != nil {
+		old.retire()
+	}
+	select {
+	case g.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Policy returns the policy in use.
+func (g *Gateway) Policy() *policy.Policy { return g.rules.Load().policy }
+
+// Run does until ctx ends what goes on beside requests: it asks upstreams whether they are well, reads credentials anew
+// when they change, keeps reservations alive and settles them. Without it they are not settled, and what waits for that is
+// bounded. It returns nil.
+func (g *Gateway) Run(ctx context.Context) error {
+	var children sync.WaitGroup
+	children.Go(func() { g.keeper.run(ctx) })
+	for ctx.Err() == nil {
+		own, stop := context.WithCancel(ctx)
+		r := g.rules.Load()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.run(own)
+		}()
+		select {
+		case <-g.changed:
+		case <-ctx.Done():
+		}
+		stop()
+		<-ended
+	}
+	children.Wait()
+	return nil
+}
+
+// Drain blocks until all that requests have ended with is settled, or ctx ends, and returns how much is not. It is for a
+// graceful stop, after the last request and before Run's end.
+func (g *Gateway) Drain(ctx context.Context) (left int) { return g.keeper.drain(ctx) }
+
+// Stats returns what the gateway has counted.
+func (g *Gateway) Stats() Stats { return g.keeper.stats() }
+
+// Stats are counts of a gateway.
+type Stats struct {
+	Held      int    // reservations that requests under way hold
+	Unsettled int    // settlements that were not sent yet, or not answered
+	Given     uint64 // settlements given up: queue full, or too late; what was reserved stays spent
 }
 
 // ServeHTTP implements http.Handler.
-func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
-	key := g.config.Key
-	d, err := g.config.Limiter.Check(ctx, bucket.Request{Key: key.of(r), Limit: g.config.Limit, Cost: 1})
-	if err != nil {
-		g.refuse(w, r, err)
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rules := g.rules.Load()
+	route := rules.policy.Route(r.Host, r.Method, r.URL.Path)
+	if route == nil {
+		writeProblem(w, noRoute())
 		return
 	}
-	met := []api.Applied{{Name: key.String(), Limit: g.config.Limit, Decision: d}}
-	if !d.Allowed {
-		api.WriteHeaders(w.Header(), met)
-		writeProblem(w, denied(met[0]))
-		return
+	x := &exchange{gateway: g, rules: rules, site: rules.sites[route]}
+	defer x.end()
+	if r = x.admit(w, r); r != nil {
+		x.site.proxy.ServeHTTP(w, r)
 	}
-	if wait(ctx, d.Delay) != nil {
-		return // the client is gone
-	}
-	g.proxy.ServeHTTP(w, r.WithContext(withMet(ctx, met)))
 }
 
-// wait blocks until d has passed or ctx ends, and returns its error then.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// nextID returns an id for reservations that no other request has, of any gateway.
+func (g *Gateway) nextID() string {
+	return g.prefix + formatID(g.lastID.Add(1))
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -14,75 +15,133 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/transport/api"
+	"github.com/noriahq/noria/transport/gateway/llm"
 )
 
-// metKey is the key of a request's limits in its context.
-type metKey struct{}
-
-// withMet returns ctx with the limits that its request met.
-func withMet(ctx context.Context, met []api.Applied) context.Context {
-	return context.WithValue(ctx, metKey{}, met)
-}
-
-// metOf returns what withMet put into ctx.
-func metOf(ctx context.Context) []api.Applied {
-	met, _ := ctx.Value(metKey{}).([]api.Applied)
-	return met
-}
-
-// newProxy returns what forwards admitted requests.
-func newProxy(c Config) *httputil.ReverseProxy {
+// newProxy returns what forwards the admitted requests of s, and gives s.pool its connections.
+func newProxy(c Config, s *site) *httputil.ReverseProxy {
 	warn := &warner{logger: c.Logger}
+	s.pool.transport = newTransport(c, s)
+	_, speaks := s.speaksLLM()
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(c.Upstream)
-			r.SetXForwarded() // in place of what the client claims
+			if exchangeOf(r.In).rules.callers.Trusts(r.In) {
+				r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // what it says goes on
+			}
+			r.SetXForwarded() // in place of what a client claims
+			if speaks {
+				r.Out.Header.Set("Accept-Encoding", "identity") // what is packed cannot be counted
+			}
 		},
-		Transport:     newTransport(c),
+		Transport:     &balancer{site: s},
 		FlushInterval: -1, // as it comes: event streams must not wait for a buffer to fill
 		BufferPool:    &buffers{},
 		ErrorLog:      log.New(warn, "", 0),
 		ModifyResponse: func(res *http.Response) error {
-			// Here and not before, so that they replace those that the upstream sends.
-			api.WriteHeaders(res.Header, metOf(res.Request.Context()))
+			exchangeOf(res.Request).answered(res)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			upstreamFailed(warn, w, r, err)
+			exchangeOf(r).failed(warn, w, r, err)
 		},
 	}
 }
 
-// newTransport returns the connections to the upstream. Only the begin of an answer has a time limit.
-func newTransport(c Config) *http.Transport {
+// newTransport returns the connections to the upstreams of s. Only the begin of an answer has a time limit, and pauses in it.
+func newTransport(c Config, s *site) *http.Transport {
 	return &http.Transport{
 		DialContext:           c.Dial,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          1024,
-		MaxIdleConnsPerHost:   512, // there is one host; the default of 2 would open a connection for nearly each request
+		MaxIdleConnsPerHost:   512, // there are few hosts; the default of 2 would open a connection for nearly each request
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: c.UpstreamWait,
+		ResponseHeaderTimeout: s.route.Timeout,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // what the client did not ask for is not its encoding
 	}
 }
 
-// upstreamFailed answers a request that the upstream did not.
-func upstreamFailed(warn *warner, w http.ResponseWriter, r *http.Request, err error) {
-	ctx := r.Context()
-	if errors.Is(ctx.Err(), context.Canceled) {
+// answered notes the upstream's answer, and makes the headers and the body those that the client gets.
+func (x *exchange) answered(res *http.Response) {
+	x.outcome.answered = res.StatusCode < 400
+	x.writeHeaders(res.Header) // here and not before, so that they replace those that the upstream sends
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return // the body is a connection now
+	}
+	x.outcome.metered = false
+	if style, speaks := x.site.speaksLLM(); speaks && x.outcome.answered && x.call.Endpoint != llm.Other {
+		res.Body = llm.NewMeter(style, x.call, res.Header, res.Body, func(u llm.Usage) {
+			x.outcome.usage, x.outcome.metered = u, true
+		})
+		if x.call.Stream {
+			// An event that was asked for may be left out, so its length is not the answer's any more.
+			res.Header.Del("Content-Length")
+			res.ContentLength = -1
+		}
+	}
+	res.Body = &download{ReadCloser: res.Body, exchange: x, idle: x.site.route.IdleTimeout}
+}
+
+// A download is the body of an answer on its way to the client. It counts, and ends an answer that goes on no longer.
+type download struct {
+	io.ReadCloser
+	exchange *exchange
+	idle     time.Duration
+	timer    *time.Timer // closes the body; nil before the first read
+}
+
+// Read implements io.Reader.
+func (d *download) Read(p []byte) (int, error) {
+	if d.timer == nil {
+		d.timer = time.AfterFunc(d.idle, func() { _ = d.ReadCloser.Close() }) // what is read then ends with an error
+	} else {
+		d.timer.Reset(d.idle)
+	}
+	n, err := d.ReadCloser.Read(p)
+	d.timer.Stop()
+	d.exchange.outcome.bytes += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (d *download) Close() error {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	return d.ReadCloser.Close()
+}
+
+// failed answers a request that the upstream did not.
+func (x *exchange) failed(warn *warner, w http.ResponseWriter, r *http.Request, err error) {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		x.refuse(w, r, bodyTooLarge(large.Limit))
+		return
+	}
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		w.WriteHeader(statusClientGone)
 		return
 	}
 	var timeout net.Error
-	p := badUpstream()
+	f := badUpstream()
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
-		p = slowUpstream()
+		f = slowUpstream()
 	}
 	warn.say("upstream does not answer", err.Error())
-	api.WriteHeaders(w.Header(), metOf(ctx))
-	writeProblem(w, p)
+	x.writeHeaders(w.Header())
+	x.refuse(w, r, f)
+}
+
+// writeHeaders tells of the limits that the request met.
+func (x *exchange) writeHeaders(h http.Header) {
+	api.WriteHeaders(h, x.applied)
+	if style, speaks := x.site.speaksLLM(); speaks {
+		llm.WriteHeaders(h, style, time.Now(), x.budgets())
+	}
+	if len(x.shadow) > 0 {
+		h.Set("X-Ratelimit-Shadow", strings.Join(x.shadow, ", "))
+	}
 }
 
 // buffers lends the memory in which answers are copied.

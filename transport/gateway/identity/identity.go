@@ -207,3 +207,6 @@ func (f *Finder) owner(ctx context.Context, s *source, secret string) (*policy.C
 func (f *Finder) ClientIP(r *http.Request) netip.Addr {
 	return f.proxies.network(f.proxies.client(peer(r.RemoteAddr), r.Header["X-Forwarded-For"]))
 }
+
+// Trusts says whether r comes from a trusted proxy, whose word on where the request came from may be passed on.
+func (f *Finder) Trusts(r *http.Request) bool { return f.proxies.trusts(peer(r.RemoteAddr)) }
