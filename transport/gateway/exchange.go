@@ -142,6 +142,9 @@ func (x *exchange) decide(w http.ResponseWriter, r *http.Request) bool {
 		firm = x.asked[:i]
 	}
 	ds, err := x.ask(r.Context(), firm)
+	if err == nil && ds == nil && len(firm) > 0 {
+		ds, err = x.excess(r.Context(), firm)
+	}
 	if err != nil {
 		x.refuse(w, r, undecided(x.gateway.config.Logger, err))
 		return false
@@ -163,8 +166,11 @@ func (x *exchange) decide(w http.ResponseWriter, r *http.Request) bool {
 	return delay <= 0 || x.await(w, r, delay)
 }
 
-// ask decides on the limits in firm together.
+// ask decides on the limits in firm together. It returns nothing if one of them never has as much as it is asked for.
 func (x *exchange) ask(ctx context.Context, firm []asked) (bucket.Decisions, error) {
+	if slices.ContainsFunc(firm, asked.tooMuch) {
+		return nil, nil
+	}
 	switch len(firm) {
 	case 0:
 		return nil, nil
@@ -177,6 +183,26 @@ func (x *exchange) ask(ctx context.Context, firm []asked) (bucket.Decisions, err
 		reqs[i] = firm[i].req
 	}
 	return x.gateway.config.Limiter.CheckAll(ctx, reqs)
+}
+
+// tooMuch says whether a asks for more than its limit ever has.
+func (a asked) tooMuch() bool { return a.req.Cost > a.req.Limit.Burst }
+
+// excess decides on limits of which one is asked for more than it ever has: that one denies for good, and nothing is taken.
+func (x *exchange) excess(ctx context.Context, firm []asked) (bucket.Decisions, error) {
+	ds := make(bucket.Decisions, len(firm))
+	for i, a := range firm {
+		peek := a.req
+		peek.Cost, peek.Reserve, peek.ID = 0, 0, ""
+		d, err := x.gateway.config.Limiter.Check(ctx, peek)
+		if err != nil {
+			return nil, err
+		}
+		if ds[i] = d; a.tooMuch() {
+			ds[i].Allowed, ds[i].RetryAfter = false, bucket.Never
+		}
+	}
+	return ds, nil
 }
 
 // hold notes what ds, which are all allowed, have reserved.

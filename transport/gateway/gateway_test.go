@@ -22,11 +22,11 @@ identities:
   header: {id: X-User, tier: X-Tier}
 trusted_proxies: [192.0.2.0/24]
 limits:
-  - {name: ip, key: [client.ip], limit: 100/h}
-  - {name: user, key: [identity.id], tiers: {free: 3/h, pro: 50/h}}
-  - {name: global, key: [], limit: 60/h}
+  ip: {key: [client.ip], limit: 100/h}
+  user: {key: [identity.id], tiers: {free: 3/h, pro: 50/h}}
+  global: {key: [], limit: 60/h}
 routes:
-  - {name: all, path: /, upstreams: ["http://up/base"], limits: [ip, user, global]}
+  all: {path: /, upstreams: ["http://up/base"], limits: [ip, user, global]}
 `
 
 // hello answers all requests alike.
@@ -110,7 +110,7 @@ func TestNoRoute(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t, `
 routes:
-  - {name: one, path: /one, methods: [GET], upstreams: ["http://up"]}
+  one: {path: /one, methods: [GET], upstreams: ["http://up"]}
 `, hosts{"up": http.HandlerFunc(hello)})
 		for _, c := range []struct {
 			method, path string
@@ -128,9 +128,9 @@ func TestShadow(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t, `
 limits:
-  - {name: new, key: [client.ip], limit: 2/h, shadow: true}
+  new: {key: [client.ip], limit: 2/h, shadow: true}
 routes:
-  - {name: all, path: /, upstreams: ["http://up"], limits: [new]}
+  all: {path: /, upstreams: ["http://up"], limits: [new]}
 `, hosts{"up": http.HandlerFunc(hello)})
 		for i := range 4 {
 			res, _ := r.do("GET", "/", "")
@@ -150,7 +150,7 @@ func TestRetries(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		r := newRig(t, `
 routes:
-  - {name: all, path: /, upstreams: ["http://down", "http://up"]}
+  all: {path: /, upstreams: ["http://down", "http://up"]}
 `, hosts{"down": nil, "up": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })})
 		for range 10 {
 			if res, body := r.do("POST", "/", "all of it"); res.StatusCode != http.StatusOK || body != "all of it" {
@@ -166,7 +166,7 @@ func TestNoRetryOfWhatMayHaveHappened(t *testing.T) {
 		asked := 0
 		r := newRig(t, `
 routes:
-  - {name: all, path: /, upstreams: ["http://up"], retries: 2}
+  all: {path: /, upstreams: ["http://up"], retries: 2}
 `, hosts{"up": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			asked++
 			panic(http.ErrAbortHandler)
@@ -188,7 +188,7 @@ func TestHealth(t *testing.T) {
 		asked := 0
 		r := newRig(t, `
 routes:
-  - {name: all, path: /, upstreams: ["http://one", "http://two"], health: {path: /up, interval: 1s, timeout: 1s}}
+  all: {path: /, upstreams: ["http://one", "http://two"], health: {path: /up, interval: 1s, timeout: 1s}}
 `, hosts{
 			"one": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
@@ -225,7 +225,7 @@ func TestLeastRequests(t *testing.T) {
 		slow, quick := 0, 0
 		r := newRig(t, `
 routes:
-  - {name: all, path: /, upstreams: ["http://slow", "http://quick"]}
+  all: {path: /, upstreams: ["http://slow", "http://quick"]}
 `, hosts{
 			"slow":  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { slow++; <-hold }),
 			"quick": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { quick++ }),
@@ -359,9 +359,9 @@ func TestUse(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		text := `
 limits:
-  - {name: ip, key: [client.ip], limit: 5/h}
+  ip: {key: [client.ip], limit: 5/h}
 routes:
-  - {name: all, path: /, upstreams: ["http://up"], limits: [ip]}
+  all: {path: /, upstreams: ["http://up"], limits: [ip]}
 `
 		r := newRig(t, text, hosts{"up": http.HandlerFunc(hello)})
 		spend := func() (n int) {
@@ -381,7 +381,7 @@ routes:
 		if n := spend(); n != 3 {
 			t.Errorf("%d admitted after 5 of 8, want 3", n)
 		}
-		if err := r.gateway.Use(parse(t, "limits: []\n")); !errors.Is(err, gateway.ErrConfig) {
+		if err := r.gateway.Use(parse(t, "limits: {}\n")); !errors.Is(err, gateway.ErrConfig) {
 			t.Errorf("a policy without routes: %v, want ErrConfig", err)
 		}
 		if n := spend(); n != 0 {

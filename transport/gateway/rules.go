@@ -125,4 +125,3 @@ func orFree(w int64) int64 {
 
 // formatID returns the text of a number.
 func formatID(n uint64) string { return strconv.FormatUint(n, 36) }
-

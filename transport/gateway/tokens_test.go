@@ -25,10 +25,10 @@ identities:
   header: {id: X-User}
 trusted_proxies: [192.0.2.0/24]
 limits:
-  - {name: tokens, key: [identity.id], unit: llm_tokens, limit: 1000/h}
+  tokens: {key: [identity.id], unit: llm_tokens, limit: 1000/h}
 routes:
-  - {name: openai, path: /v1, kind: openai, upstreams: ["http://up"], limits: [tokens]}
-  - {name: anthropic, path: /anthropic, kind: anthropic, upstreams: ["http://up"], limits: [tokens]}
+  openai: {path: /v1, kind: openai, upstreams: ["http://up"], limits: [tokens]}
+  anthropic: {path: /anthropic, kind: anthropic, upstreams: ["http://up"], limits: [tokens]}
 `
 
 // chat returns the body of a call with an answer of at most that many tokens.
@@ -219,9 +219,9 @@ func TestBadCalls(t *testing.T) {
 // slots is a policy with room for two requests at once.
 const slots = `
 limits:
-  - {name: busy, key: [route], unit: concurrency, limit: 2}
+  busy: {key: [route], unit: concurrency, limit: 2}
 routes:
-  - {name: all, path: /, upstreams: ["http://up"], limits: [busy]}
+  all: {path: /, upstreams: ["http://up"], limits: [busy]}
 `
 
 // Of requests at once as many pass as there are slots, and a slot is free as soon as its request has ended, also by the
@@ -248,7 +248,7 @@ func TestConcurrency(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		go ask(ctx)
 		go ask(t.Context())
-		time.Sleep(time.Minute) // far beyond the time after which a slot that is not renewed is free
+		time.Sleep(30 * time.Second) // far beyond the time after which a slot that is not renewed is free
 		go ask(t.Context())
 		if s := <-statuses; s != http.StatusTooManyRequests {
 			t.Errorf("a third request at once: %d, want 429", s)
