@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/noriahq/noria/bucket/policy/strict"
 	"github.com/noriahq/noria/e2e/chaos"
 )
 
@@ -31,7 +32,7 @@ func watchChaos(p *process) func(chaos.Progress) {
 		if now.Failed > 0 {
 			failed = c.red(failed)
 		}
-		fmt.Fprintf(p.stderr, "\r\x1b[K%4.0fs of %s  %s/s  allowed %s  denied %s  degraded %s  %s%s", now.At.Seconds(), short(now.Of),
+		fmt.Fprintf(p.stderr, "\r\x1b[K%4.0fs of %s  %s/s  allowed %s  denied %s  degraded %s  %s%s", now.At.Seconds(), strict.Short(now.Of),
 			count(rate), count(now.Allowed), count(now.Denied), count(now.Degraded), failed, doing)
 	}
 }

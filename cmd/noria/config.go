@@ -36,38 +36,56 @@ func newConfigCheck(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fields, err := checkFile(args[0], b)
+			in, err := checkFile(args[0], b, p.env)
 			if err != nil {
 				return err
 			}
-			data := struct {
-				File   string `json:"file"`
-				Fields int    `json:"fields"`
-			}{args[0], fields}
-			return out.print(p.stdout, data, func(w io.Writer) {
-				fmt.Fprintf(w, "%s is fine: %d fields\n", args[0], fields)
-			})
+			data := checked{File: args[0], Fields: in.fields}
+			if in.policy != nil {
+				data.Limits, data.Routes, data.Hash = len(in.policy.Limits), len(in.policy.Routes), fmt.Sprintf("%016x", in.policy.Hash)
+			}
+			return out.print(p.stdout, data, data.text)
 		},
 	}
 	addOutput(section{flags: cmd.Flags(), name: "client"}, &out)
 	return cmd
 }
 
-// checkFile returns how many fields the configuration file b, read from path, has, or what is wrong with it.
-func checkFile(path string, b []byte) (fields int, err error) {
+// checked is what config check says of a file in which nothing is wrong.
+type checked struct {
+	File   string `json:"file"`
+	Fields int    `json:"fields"` // of the settings of serve
+	Limits int    `json:"limits"`
+	Routes int    `json:"routes"`
+	Hash   string `json:"policy_hash,omitempty"` // "" without a policy
+}
+
+// text writes c for people.
+func (c checked) text(w io.Writer) {
+	if c.Hash == "" {
+		fmt.Fprintf(w, "%s is fine: %d fields\n", c.File, c.Fields)
+		return
+	}
+	fmt.Fprintf(w, "%s is fine: %d fields, and a policy of %d limits and %d routes with the hash %s\n", c.File, c.Fields, c.Limits, c.Routes, c.Hash)
+}
+
+// checkFile returns what the configuration file b, read from path, has, or what is wrong with it.
+func checkFile(path string, b []byte, env map[string]string) (contents, error) {
 	var s settings
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addSettings(flags, &s)
-	if fields, err = fromFile(flags, path, b); err != nil {
-		return 0, err
+	in, err := fromFile(flags, path, b, env)
+	if err != nil {
+		return contents{}, err
 	}
+	s.policy = in.policy
 	if err := s.check(); err != nil {
-		return 0, inFileError(path, err)
+		return contents{}, inFileError(path, err)
 	}
 	if _, err := newNode(s, slog.New(slog.DiscardHandler)); err != nil { // opens nothing
-		return 0, inFileError(path, err)
+		return contents{}, inFileError(path, err)
 	}
-	return fields, nil
+	return in, nil
 }
 
 // A field is what a configuration file may have, and its other names.

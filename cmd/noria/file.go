@@ -6,13 +6,13 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-)
 
-// maxFile is the most bytes of a configuration file.
-const maxFile = 64 << 10
+	"github.com/noriahq/noria/bucket/policy"
+	"github.com/noriahq/noria/bucket/policy/strict"
+)
 
 // readFile reads the configuration file at path.
 func readFile(path string) ([]byte, error) {
@@ -21,39 +21,63 @@ func readFile(path string) ([]byte, error) {
 		return nil, usagef("configuration file: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := io.ReadAll(io.LimitReader(f, strict.MaxText+1))
 	if err != nil {
 		return nil, usagef("configuration file: %w", err)
 	}
-	if len(b) > maxFile {
-		return nil, usagef("configuration file %s has more than %d bytes", path, maxFile)
+	if len(b) > strict.MaxText {
+		return nil, usagef("configuration file %s has more than %d bytes", path, strict.MaxText)
 	}
 	return b, nil
 }
 
+// contents are what a configuration file has besides the settings that are flags.
+type contents struct {
+	fields int            // how many of those settings there are
+	policy *policy.Policy // nil without the sections of one
+}
+
 // fromFile sets the flags that neither the command line nor the environment does from the YAML in b, which was read from
-// path, and returns how many fields it has. All of b is checked, also what is overruled, and all that is wrong is told.
-// flags have those of addSettings.
-func fromFile(flags *pflag.FlagSet, path string, b []byte) (fields int, err error) {
-	all, err := parseFile(b)
+// path, and reads the policy in it, which env overrides. All of b is checked, also what is overruled, and all that is wrong
+// is told. flags have those of addSettings.
+func fromFile(flags *pflag.FlagSet, path string, b []byte, env map[string]string) (contents, error) {
+	all, rules, err := parseFile(b)
 	if err != nil {
-		return 0, inFileError(path, err)
+		return contents{}, inFileError(path, err)
 	}
-	if err := try(path, all); err != nil {
-		return 0, err
+	read, err := policy.Read(path, rules, env, variables()...)
+	if wrong := errors.Join(try(path, all), err); wrong != nil {
+		return contents{}, &exit{status: statusUsage, err: wrong}
 	}
 	known := fileFlags(flags)
 	for _, s := range all {
 		if f := known[s.field]; !f.Changed {
 			if err := s.set(f); err != nil {
-				return 0, inFileError(path, err)
+				return contents{}, inFileError(path, err)
 			}
 		}
 	}
-	return len(all), nil
+	if rules == nil {
+		read = nil
+	}
+	return contents{fields: len(all), policy: read}, nil
 }
 
-// maxWrong is how many errors of a file are told at once.
+// variables returns the environment variables that flags have, of all commands.
+func variables() []string {
+	var names []string
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, annotation(f, inEnv)) })
+		for _, c := range cmd.Commands() {
+			visit(c)
+		}
+	}
+	visit(newRoot(&process{}))
+	return names
+}
+
+// maxWrong is how many errors of a file's settings are told at once.
 const maxWrong = 20
 
 // try sets all to flags that nobody looks at.
@@ -68,16 +92,13 @@ func try(path string, all []setting) error {
 			err = s.set(f)
 		}
 		if err != nil {
-			wrong = append(wrong, inFileError(path, at{s.line, s.column, err}))
+			wrong = append(wrong, inFileError(path, &strict.Error{Line: s.line, Column: s.column, Err: err}))
 		}
-	}
-	if len(wrong) == 0 {
-		return nil
 	}
 	if more := len(wrong) - maxWrong; more > 0 {
 		wrong = append(wrong[:maxWrong], usagef("%s: and %d more", path, more))
 	}
-	return &exit{status: statusUsage, err: errors.Join(wrong...)}
+	return errors.Join(wrong...)
 }
 
 // fileFlags returns the flags that a file can set by the names of their fields.
@@ -100,7 +121,7 @@ func (s setting) set(f *pflag.Flag) error {
 	}
 	for _, v := range s.values {
 		if err := f.Value.Set(v); err != nil {
-			return fmt.Errorf("%s is %q: %w", s.field, clip(v), err)
+			return fmt.Errorf("%s is %q: %w", s.field, strict.Clip(v), err)
 		}
 	}
 	return nil
@@ -113,35 +134,21 @@ func (s setting) unknown(known map[string]*pflag.Flag) error {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return fmt.Errorf("unknown field %s%s", clip(s.field), didYouMean(s.field, names, "%s"))
+	return fmt.Errorf("unknown field %s%s", strict.Clip(s.field), didYouMean(s.field, names, "%s"))
 }
 
-// at is an error at a place in a file.
-type at struct {
-	line, column int
-	err          error
-}
-
-// Error implements error.
-func (a at) Error() string { return a.err.Error() }
-
-// Unwrap returns the error without its place.
-func (a at) Unwrap() error { return a.err }
-
-// inFileError puts path, and the place if err has one, before err.
+// inFileError puts path, and the place if it has one, before err, or before each that err joins.
 func inFileError(path string, err error) error {
-	var place at
-	if errors.As(err, &place) && place.line > 0 {
-		return usagef("%s:%d:%d: %w", path, place.line, place.column, err)
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join made is not wrapped
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, inFileError(path, one))
+		}
+		return &exit{status: statusUsage, err: errors.Join(all...)}
+	}
+	var place *strict.Error
+	if errors.As(err, &place) && place.Line > 0 {
+		return usagef("%s:%d:%d: %w", path, place.Line, place.Column, err)
 	}
 	return usagef("%s: %w", path, err)
-}
-
-// clip cuts s to a length that fits an error.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
 }

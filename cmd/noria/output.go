@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/bucket/policy/strict"
 )
 
 // An output is how a command prints data.
@@ -90,7 +91,7 @@ func lasting(d time.Duration) string {
 	case d == bucket.Never:
 		return "never"
 	case d >= time.Minute:
-		return short(d.Round(time.Second))
+		return strict.Short(d.Round(time.Second))
 	case d >= time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d >= time.Millisecond:

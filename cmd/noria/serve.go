@@ -39,9 +39,11 @@ there is no TLS yet.`,
 				if err != nil {
 					return err
 				}
-				if _, err := fromFile(cmd.Flags(), file, b); err != nil {
+				in, err := fromFile(cmd.Flags(), file, b, p.env)
+				if err != nil {
 					return err
 				}
+				s.policy = in.policy
 			}
 			log := s.logging.logger(p.stderr)
 			p.warnOfSlips(log, cmd.Flags())

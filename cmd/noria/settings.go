@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/bucket/policy"
+	"github.com/noriahq/noria/bucket/policy/strict"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport/gateway"
 )
@@ -35,6 +37,9 @@ type settings struct {
 
 	logging logging
 	front   front
+
+	// policy is that of the file, which has no flags: the environment alone overrides it. nil for none.
+	policy *policy.Policy
 }
 
 // ports are the addresses that a node listens on.
@@ -89,7 +94,7 @@ func addPorts(in section, p *ports) {
 
 // addFront defines the flags of f.
 func addFront(in section, f *front) {
-	in.add("upstream", "upstream", "`URL` to which the gateway forwards what it admits", of(&f.upstream, "url", "", upstream))
+	in.add("upstream", "upstream", "`URL` to which the gateway forwards what it admits", of(&f.upstream, "url", "", strict.URL))
 	in.add("limit", "limit", "`LIMIT` of the gateway for each client", of(&f.limit, "limit", "100/s burst 200", bucket.ParseLimit))
 	in.add("key", "key", "`KEY` that tells the gateway's clients apart: client.ip or header.NAME", of(&f.key, "key", "client.ip", gateway.ParseKey))
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/noriahq/noria/bucket/policy/strict"
 )
 
 // told returns what serve would run with: args, env and a file with text.
@@ -24,7 +26,8 @@ func told(t *testing.T, text string, env []string, args ...string) (settings, er
 	p := &process{env: environ(env)}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return p.fromEnv(cmd) }
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, err := fromFile(cmd.Flags(), "noria.yaml", []byte(text))
+		in, err := fromFile(cmd.Flags(), "noria.yaml", []byte(text), p.env)
+		s.policy = in.policy
 		return err
 	}
 	cmd.SetArgs(append([]string{}, args...))
@@ -227,7 +230,7 @@ func TestConfigCheck(t *testing.T) {
 // A file that is too large is not read to its end.
 func TestHugeFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "huge.yaml")
-	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
+	if err := os.WriteFile(path, make([]byte, strict.MaxText+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := readFile(path); err == nil || !strings.Contains(err.Error(), "more than") {
@@ -253,15 +256,15 @@ func FuzzFile(f *testing.F) {
 		var s settings
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		addSettings(flags, &s)
-		n, err := fromFile(flags, "noria.yaml", b)
+		n, err := fromFile(flags, "noria.yaml", b, nil)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "noria.yaml:") {
 				t.Errorf("error %q does not name the file", err)
 			}
 			return
 		}
-		if again, err := fromFile(flags, "noria.yaml", b); err != nil || again != n {
-			t.Errorf("read again: %d fields, %v, want %d", again, err, n)
+		if again, err := fromFile(flags, "noria.yaml", b, nil); err != nil || again.fields != n.fields {
+			t.Errorf("read again: %d fields, %v, want %d", again.fields, err, n.fields)
 		}
 	})
 }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"math"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/noriahq/noria/bucket/policy/strict"
 	"github.com/noriahq/noria/cluster"
 )
 
@@ -81,71 +79,21 @@ func (l *list) Set(s string) error {
 }
 
 // text takes any string but an empty one.
-func text(s string) (string, error) {
-	if s == "" {
-		return "", errors.New("want something that is not empty")
-	}
-	return s, nil
-}
+func text(s string) (string, error) { return strict.Text(s) }
 
 // whole returns the reader of whole numbers from least to most.
-func whole(least, most int) func(string) (int, error) {
-	return func(s string) (int, error) {
-		n, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
-		if err == nil && n >= least && n <= most {
-			return n, nil
-		}
-		if most == math.MaxInt {
-			return 0, fmt.Errorf("want a whole number of at least %d", least)
-		}
-		return 0, fmt.Errorf("want a whole number from %d to %d", least, most)
-	}
-}
+func whole(least, most int) func(string) (int, error) { return strict.Whole(least, most) }
 
 // duration returns the reader of durations from least to most.
 func duration(least, most time.Duration) func(string) (time.Duration, error) {
-	return func(s string) (time.Duration, error) {
-		d, err := time.ParseDuration(s)
-		if err != nil || d < least || d > most {
-			return 0, fmt.Errorf("want a duration from %s to %s, such as 50ms or 10s", short(least), short(most))
-		}
-		return d, nil
-	}
-}
-
-// short returns d without the zeros that time.Duration writes behind whole minutes and hours.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return strict.Duration(least, most)
 }
 
 // yesNo reads true or false.
-func yesNo(s string) (bool, error) {
-	b, err := strconv.ParseBool(s)
-	if err != nil {
-		return false, errors.New("want true or false")
-	}
-	return b, nil
-}
+func yesNo(s string) (bool, error) { return strict.YesNo(s) }
 
 // choice returns the reader of one of the words known.
-func choice(known ...string) func(string) (string, error) {
-	return func(s string) (string, error) {
-		for _, k := range known {
-			if strings.EqualFold(s, k) {
-				return k, nil
-			}
-		}
-		last := len(known) - 1
-		return "", fmt.Errorf("want %s or %s%s", strings.Join(known[:last], ", "), known[last], didYouMean(s, known, "%q"))
-	}
-}
+func choice(known ...string) func(string) (string, error) { return strict.Choice(known...) }
 
 // role reads what a node does for its cluster.
 func role(s string) (cluster.Role, error) {
@@ -206,13 +154,4 @@ func hostPort(s string) (host, port string, err error) {
 		return "", "", errors.New("want HOST:PORT, such as 127.0.0.1:8083")
 	}
 	return host, port, nil
-}
-
-// upstream reads the URL of an upstream.
-func upstream(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("want http:// or https:// and a host, such as http://127.0.0.1:9000")
-	}
-	return u, nil
 }
