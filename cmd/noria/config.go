@@ -40,7 +40,7 @@ func newConfigCheck(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			data := checked{File: args[0], Fields: in.fields}
+			data := checked{File: args[0], Fields: len(in.settings)}
 			if in.policy != nil {
 				data.Limits, data.Routes, data.Hash = len(in.policy.Limits), len(in.policy.Routes), fmt.Sprintf("%016x", in.policy.Hash)
 			}

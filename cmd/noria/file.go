@@ -33,7 +33,7 @@ func readFile(path string) ([]byte, error) {
 
 // contents are what a configuration file has besides the settings that are flags.
 type contents struct {
-	fields int            // how many of those settings there are
+	settings []setting    // those that are flags
 	policy *policy.Policy // nil without the sections of one
 }
 
@@ -60,7 +60,7 @@ func fromFile(flags *pflag.FlagSet, path string, b []byte, env map[string]string
 	if rules == nil {
 		read = nil
 	}
-	return contents{fields: len(all), policy: read}, nil
+	return contents{settings: all, policy: read}, nil
 }
 
 // variables returns the environment variables that flags have, of all commands.

@@ -116,6 +116,9 @@ func isUnspecified(addr string) bool {
 
 // check completes s and says what cannot work together.
 func (s *settings) check() error {
+	if err := s.tls.check(); err != nil {
+		return err
+	}
 	if s.advertise.peer == "" && s.advertise.gossip != "" {
 		host, _, err := net.SplitHostPort(s.advertise.gossip)
 		if err != nil {

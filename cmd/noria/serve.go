@@ -26,7 +26,7 @@ func newServe(p *process) *cobra.Command {
 
 A setting is looked for in its flag, its environment variable, the file of --config, and has a default otherwise. The
 log's line "ready" tells all addresses. All ports are open to this machine alone unless an address says otherwise:
-there is no TLS yet.`,
+there is TLS for the gateway alone.`,
 		Example: `  noria serve
   noria serve --name b --join 127.0.0.1:7946 --gossip :0 --peer :0 --api :0 --grpc :0 --admin :0
   noria serve --upstream http://127.0.0.1:9000 --limit "100/s burst 200" --key header.X-Api-Key
@@ -34,20 +34,27 @@ there is no TLS yet.`,
   noria serve --config noria.yaml`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var in contents
 			if file != "" {
 				b, err := readFile(file)
 				if err != nil {
 					return err
 				}
-				in, err := fromFile(cmd.Flags(), file, b, p.env)
-				if err != nil {
+				if in, err = fromFile(cmd.Flags(), file, b, p.env); err != nil {
 					return err
 				}
 				s.policy = in.policy
 			}
 			log := s.logging.logger(p.stderr)
 			p.warnOfSlips(log, cmd.Flags())
-			return serve(cmd.Context(), s, log)
+			srv, err := newServer(s, log)
+			if err != nil {
+				return err
+			}
+			if file != "" {
+				srv.reload = &reloader{path: file, env: p.env, log: log, was: in}
+			}
+			return srv.serve(cmd.Context())
 		},
 	}
 	addSettings(cmd.Flags(), &s)
@@ -56,20 +63,20 @@ there is no TLS yet.`,
 	return cmd
 }
 
-// serve runs the node of s until ctx ends.
-func serve(ctx context.Context, s settings, log *slog.Logger) error {
-	srv, err := newServer(s, log)
-	if err != nil {
-		return err
+// serve runs the node until ctx ends, and says when it is ready.
+func (s *server) serve(ctx context.Context) error {
+	plain := s.open
+	if s.pair != nil {
+		plain.http = ""
 	}
-	if open := srv.open.beyond().attrs(); len(open) > 0 {
-		log.Warn("other machines can reach this node without TLS", open...)
+	if open := plain.beyond().attrs(); len(open) > 0 {
+		s.log.Warn("other machines can reach this node without TLS", open...)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.run(ctx) }()
+	go func() { ended <- s.run(ctx) }()
 	select {
-	case <-srv.node.Ready():
-		log.Info("ready", append([]any{"node", s.name}, srv.addresses().attrs()...)...)
+	case <-s.node.Ready():
+		s.log.Info("ready", append([]any{"node", s.settings.name}, s.addresses().attrs()...)...)
 		return <-ended
 	case err := <-ended:
 		if err == nil && !errors.Is(ctx.Err(), context.Canceled) {

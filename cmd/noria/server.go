@@ -16,6 +16,7 @@ import (
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/gateway"
+	"github.com/noriahq/noria/transport/gateway/certs"
 	"github.com/noriahq/noria/transport/peer"
 )
 
@@ -27,6 +28,9 @@ type server struct {
 	stopping chan struct{} // closed when the node is no longer ready for new work
 	front    []door        // what clients come in by
 	admin    door
+	gateway  *gateway.Gateway // nil for none
+	pair     *certs.Pair      // of the gateway; nil without TLS
+	reload   *reloader        // nil without a file
 	open     ports // with the ports that were chosen; peer and gossip only once node.Opened
 }
 
@@ -103,12 +107,17 @@ func (s *server) openDoors() error {
 	s.front = append(s.front,
 		open("api", s.settings.listen.api, httpDoor(api.NewServer(api.NewHTTP(limiter, config), holding, s.log))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(api.NewGRPC(limiter, config))))
-	if s.settings.front.upstream != nil {
-		h, err := s.gateway(limiter)
+	p, err := policyOf(s.settings)
+	if err != nil {
+		return err
+	}
+	s.node.SetPolicy(hashOf(p))
+	if proxies(p) {
+		d, err := s.openGateway(limiter, p)
 		if err != nil {
 			return &exit{status: statusUsage, err: err}
 		}
-		s.front = append(s.front, open("http", s.settings.listen.http, httpDoor(gateway.NewServer(h, s.log))))
+		s.front = append(s.front, open("http", s.settings.listen.http, d))
 	}
 	if len(wrong) > 0 {
 		return errors.Join(wrong...)
@@ -119,12 +128,6 @@ func (s *server) openDoors() error {
 
 // holding is how long an answer of the API may be held until its request's turn.
 const holding = 30 * time.Second
-
-// gateway returns the reverse proxy.
-func (s *server) gateway(l *limiter) (http.Handler, error) {
-	f := s.settings.front
-	return gateway.New(gateway.Config{Upstream: f.upstream, Limit: f.limit, Key: f.key, Limiter: l, Logger: s.log})
-}
 
 // noteAddresses keeps the addresses that were opened.
 func (s *server) noteAddresses() {
@@ -168,6 +171,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, d := range append([]door{s.admin}, s.front...) {
 		g.Go(func() error { return d.serve(d.listener) })
 	}
+	s.attend(failed, g)
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -180,6 +184,19 @@ func (s *server) run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// attend runs in g, until ctx ends, what goes on beside requests.
+func (s *server) attend(ctx context.Context, g *errgroup.Group) {
+	if s.gateway != nil {
+		g.Go(func() error { return s.gateway.Run(ctx) })
+	}
+	if s.pair != nil {
+		g.Go(func() error { return s.pair.Run(ctx) })
+	}
+	if s.reload != nil {
+		g.Go(func() error { return s.reload.run(ctx, s) })
+	}
+}
+
 // leave ends the node's work in order: no longer ready, requests under way answered, partitions handed over. It takes
 // settings.stopWait at most; ctx ends it sooner.
 func (s *server) leave(ctx context.Context) {
@@ -188,6 +205,11 @@ func (s *server) leave(ctx context.Context) {
 	defer cancel()
 	close(s.stopping)
 	s.answerOut(ctx)
+	if s.gateway != nil {
+		if left := s.gateway.Drain(ctx); left > 0 {
+			s.log.Warn("stopped before all reservations were settled", "node", s.settings.name, "left", left)
+		}
+	}
 	if ctx.Err() == nil {
 		if err := s.node.Leave(ctx); err != nil {
 			s.log.Warn("left without handing over everything", "node", s.settings.name, "err", err)
@@ -228,7 +250,11 @@ func httpDoor(s *http.Server) door {
 	s.RegisterOnShutdown(func() { time.AfterFunc(freshWait, f.close) })
 	return door{
 		serve: func(l net.Listener) error {
-			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			serve := s.Serve
+			if s.TLSConfig != nil {
+				serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+			}
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
 			return nil

@@ -2,18 +2,14 @@ package main
 
 import (
 	"math"
-	"net/url"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/bucket/policy"
-	"github.com/noriahq/noria/bucket/policy/strict"
 	"github.com/noriahq/noria/cluster"
-	"github.com/noriahq/noria/transport/gateway"
 )
 
 // settings are all that a node can be told. Every one is a flag, an environment variable and a field of the configuration
@@ -37,6 +33,7 @@ type settings struct {
 
 	logging logging
 	front   front
+	tls     tlsFiles
 
 	// policy is that of the file, which has no flags: the environment alone overrides it. nil for none.
 	policy *policy.Policy
@@ -45,13 +42,6 @@ type settings struct {
 // ports are the addresses that a node listens on.
 type ports struct {
 	http, api, grpc, admin, peer, gossip string
-}
-
-// front is the reverse proxy of a node.
-type front struct {
-	upstream *url.URL // nil for none
-	limit    bucket.Limit
-	key      gateway.Key
 }
 
 // addSettings defines the flags of s. The sections are those of the configuration file.
@@ -79,24 +69,18 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	advertise.add("advertise-gossip", "gossip", "`HOST:PORT` at which other nodes reach --gossip, where it differs", of(&s.advertise.gossip, "address", "", advertised))
 
 	addFront(in("gateway"), &s.front)
+	addTLS(in("gateway"), &s.tls)
 	addLogging(in("log"), &s.logging, "info", "json")
 }
 
 // addPorts defines the flags of p.
 func addPorts(in section, p *ports) {
-	in.add("http", "http", "`HOST:PORT` of the gateway, opened only with --upstream", of(&p.http, "address", "127.0.0.1:8080", address))
+	in.add("http", "http", "`HOST:PORT` of the gateway, opened only with --upstream or a policy with routes", of(&p.http, "address", "127.0.0.1:8080", address))
 	in.add("api", "api", "`HOST:PORT` of the HTTP/JSON API; port 0 picks a free one, no host is 127.0.0.1", of(&p.api, "address", "127.0.0.1:8083", address))
 	in.add("grpc", "grpc", "`HOST:PORT` of the gRPC API", of(&p.grpc, "address", "127.0.0.1:8081", address))
 	in.add("admin", "admin", "`HOST:PORT` of metrics, health and status", of(&p.admin, "address", "127.0.0.1:8082", address))
 	in.add("peer", "peer", "`HOST:PORT` for checks from other nodes", of(&p.peer, "address", "127.0.0.1:7947", address))
 	in.add("gossip", "gossip", "`HOST:PORT` by which nodes find each other, UDP and TCP", of(&p.gossip, "address", "127.0.0.1:7946", address))
-}
-
-// addFront defines the flags of f.
-func addFront(in section, f *front) {
-	in.add("upstream", "upstream", "`URL` to which the gateway forwards what it admits", of(&f.upstream, "url", "", strict.URL))
-	in.add("limit", "limit", "`LIMIT` of the gateway for each client", of(&f.limit, "limit", "100/s burst 200", bucket.ParseLimit))
-	in.add("key", "key", "`KEY` that tells the gateway's clients apart: client.ip or header.NAME", of(&f.key, "key", "client.ip", gateway.ParseKey))
 }
 
 // addConfig defines --config, the one flag that the file cannot have.
