@@ -56,12 +56,14 @@ type share struct {
 // maxRingKeys is the most keys of one GET /ring.
 const maxRingKeys = 100
 
-// newAdmin returns the admin pages of l with /ring beside them:
+// newAdmin returns the admin pages of l with /ring and /metrics beside them:
 //
 //	GET /ring               how the ring shares out its partitions
 //	GET /ring?key=K&key=L   and where those keys live
-func newAdmin(l *limiter) http.Handler {
+//	GET /metrics            numbers for Prometheus
+func newAdmin(l *limiter, numbers http.Handler) http.Handler {
 	mux := api.NewAdmin(l)
+	mux.Handle("GET /metrics", numbers)
 	mux.HandleFunc("GET /ring", func(w http.ResponseWriter, r *http.Request) {
 		a, err := l.ring(r.URL.Query()["key"])
 		if err != nil {

@@ -103,7 +103,7 @@ func (s *server) openDoors() error {
 		d.name, d.listener = name, l
 		return d
 	}
-	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter), profiling, s.log)))
+	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, newMetrics(s).handler()), profiling, s.log)))
 	s.front = append(s.front,
 		open("api", s.settings.listen.api, httpDoor(api.NewServer(api.NewHTTP(limiter, config), holding, s.log))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(api.NewGRPC(limiter, config))))
