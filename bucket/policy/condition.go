@@ -78,7 +78,8 @@ func firstIssue(issues *cel.Issues) string {
 		return "it does not compile"
 	}
 	text, _, _ := strings.Cut(all[0].Message, "\n")
-	return fmt.Sprintf("at %d: %s", all[0].Location.Column()+1, text)
+	text, _, _ = strings.Cut(text, " expecting {") // all that the grammar knows
+	return fmt.Sprintf("at %d: %s", max(all[0].Location.Column()+1, 1), text)
 }
 
 // holds says whether c is true of a request on r.

@@ -19,6 +19,7 @@ type draft struct {
 	limits map[string]*Limit
 	header place            // of identities.header
 	asked  []asked          // by routes
+	routes []*Route         // in which nothing was wrong
 	begins map[*Route]place // where routes begin
 	words  *cel.Env         // of conditions; nil until there is one
 }
@@ -82,7 +83,7 @@ func (a *draft) finish() {
 	if p.Identities.AnonymousTier == "" {
 		p.Identities.AnonymousTier = anonymousTier
 	}
-	for _, r := range p.Routes {
+	for _, r := range a.routes {
 		if err := p.table.add(r); err != nil {
 			a.fail(a.begins[r], err)
 		}

@@ -106,8 +106,10 @@ func appendPart(dst []byte, mark byte, value string) []byte {
 
 // appendHash appends the hash of value as a part.
 func appendHash(dst []byte, value string) []byte {
-	var space [512]byte // what fits is hashed where it is
-	sum := sha256.Sum256(append(space[:0], value...))
+	begin := len(dst)
+	dst = append(dst, value...) // dst has room for long ones once it has grown, and a copy elsewhere would be an allocation
+	sum := sha256.Sum256(dst[begin:])
+	dst = dst[:begin]
 	dst = strconv.AppendInt(dst, int64(base64.RawURLEncoding.EncodedLen(len(sum))), 10)
 	dst = append(dst, hashed)
 	return base64.RawURLEncoding.AppendEncode(dst, sum[:])

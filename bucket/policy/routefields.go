@@ -45,6 +45,9 @@ func (a *draft) route(r *Route) ([]field, func(place)) {
 	r.queue()
 	a.llm(r)
 	return table, func(at place) {
+		if !a.quiet {
+			a.routes = append(a.routes, r)
+		}
 		if r.Timeout == 0 {
 			r.Timeout = time.Minute
 			if r.Kind != HTTP {

@@ -22,7 +22,7 @@ const (
 )
 
 // Parse reads the YAML in b. A file without anything in it is an Empty node. The error joins all that is wrong, each an
-// *Error; of what is no YAML at all it has just the first.
+// *Error, at most 20 things; of what is no YAML at all it has just the first.
 func Parse(b []byte) (*Node, error) {
 	if err := sane(b); err != nil {
 		return nil, err
@@ -73,9 +73,19 @@ func sane(b []byte) error {
 	return nil
 }
 
+// maxWrong is how many errors are told at once.
+const maxWrong = 20
+
 // A tree makes Nodes of what the parser read.
 type tree struct {
-	wrong []error
+	wrong []error // at most maxWrong
+}
+
+// fail keeps an error.
+func (t *tree) fail(err error) {
+	if len(t.wrong) < maxWrong {
+		t.wrong = append(t.wrong, err)
+	}
 }
 
 // node returns n, which is depth nodes below the root. What is wrong with it is kept in t.wrong, and is Empty.
@@ -88,7 +98,7 @@ func (t *tree) node(n ast.Node, depth int) *Node {
 		made.Line, made.Column = at.Position.Line, at.Position.Column
 	}
 	if depth > maxNodes {
-		t.wrong = append(t.wrong, wrongAt(n, "more than %d mappings and lists in each other", maxNodes))
+		t.fail(wrongAt(n, "more than %d mappings and lists in each other", maxNodes))
 		return made
 	}
 	switch n := n.(type) {
@@ -119,7 +129,7 @@ func (t *tree) fields(made *Node, entries []*ast.MappingValueNode, depth int) {
 			err = f.Errorf("%s is here a second time, want it once", quote(f.Name))
 		}
 		if err != nil {
-			t.wrong = append(t.wrong, err)
+			t.fail(err)
 			continue
 		}
 		if i == 0 { // the parser places a mapping at its first colon
@@ -156,10 +166,10 @@ func (t *tree) scalar(made *Node, n ast.Node) {
 		made.Text = n.GetToken().Value
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
 		made.Kind = Empty
-		t.wrong = append(t.wrong, wrongAt(n, "an anchor, alias or tag, which are not read here"))
+		t.fail(wrongAt(n, "an anchor, alias or tag, which are not read here"))
 	default:
 		made.Kind = Empty
-		t.wrong = append(t.wrong, wrongAt(n, "%q is neither a value nor a list nor a mapping", Clip(n.String())))
+		t.fail(wrongAt(n, "%q is neither a value nor a list nor a mapping", Clip(n.String())))
 	}
 }
 
