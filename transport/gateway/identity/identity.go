@@ -4,7 +4,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -185,7 +184,7 @@ func (f *Finder) Caller(r *http.Request) (*policy.Caller, error) {
 
 // owner returns whose secret it is, which came by s.
 func (f *Finder) owner(ctx context.Context, s *source, secret string) (*policy.Caller, error) {
-	digest := sha256.Sum256([]byte(secret))
+	digest := digestOf(secret)
 	if s.keys {
 		if c := f.keys.owner(&digest); c != nil {
 			return c, nil

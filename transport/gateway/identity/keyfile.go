@@ -19,6 +19,7 @@ import (
 const (
 	maxKeyFile    = 16 << 20 // bytes: some 100,000 keys
 	maxKeyLine    = 4 << 10  // bytes of a line of a key file
+	maxKeyDepth   = 1000     // brackets in brackets, quoted ones too
 	maxAttributes = 32       // of a key
 	maxWrong      = 20       // errors of a file that are told at once
 )
@@ -28,6 +29,7 @@ type keyFile struct {
 	path  string
 	ring  keyRing
 	lines map[[sha256.Size]byte]int // where each key stands
+	said  bool                      // that there are keys, or that there are none
 	wrong []error
 }
 
@@ -36,8 +38,8 @@ type keyFile struct {
 // shows no value of sha256: somebody may have put the key itself there.
 func parseKeys(path string, b []byte) (keyRing, error) {
 	f := &keyFile{path: path, ring: keyRing{}, lines: map[[sha256.Size]byte]int{}}
-	if line := longLine(b); line > 0 {
-		return nil, fmt.Errorf("%s:%d: line has more than %d bytes", path, line, maxKeyLine)
+	if err := f.sane(b); err != nil {
+		return nil, err
 	}
 	file, err := parser.ParseBytes(b, 0)
 	if err != nil {
@@ -45,6 +47,9 @@ func parseKeys(path string, b []byte) (keyRing, error) {
 	}
 	for _, doc := range file.Docs {
 		f.document(doc)
+	}
+	if !f.said && len(f.wrong) == 0 {
+		return nil, fmt.Errorf("%s: keys is missing, want keys: [] for none", path) // it may have been cut off
 	}
 	if more := len(f.wrong) - maxWrong; more > 0 {
 		f.wrong = append(f.wrong[:maxWrong], fmt.Errorf("%s: and %d more", path, more))
@@ -55,29 +60,36 @@ func parseKeys(path string, b []byte) (keyRing, error) {
 	return f.ring, nil
 }
 
-// longLine returns the number of the first line that is too long, 0 for none. The parser's need of time grows with the
-// square of what stands in one line.
-func longLine(b []byte) int {
-	n := 0
-	for line := range bytes.Lines(b) {
-		n++
-		if len(line) > maxKeyLine {
-			return n
+// sane checks that b has no longer lines and no deeper brackets: the parser's need of time grows with the square of both.
+func (f *keyFile) sane(b []byte) error {
+	line, depth := 0, 0
+	for text := range bytes.Lines(b) {
+		line++
+		depth = max(0, depth+bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{"))-bytes.Count(text, []byte("]"))-bytes.Count(text, []byte("}")))
+		if len(text) > maxKeyLine {
+			return fmt.Errorf("%s:%d: line has more than %d bytes", f.path, line, maxKeyLine)
+		}
+		if depth > maxKeyDepth {
+			return fmt.Errorf("%s:%d: more than %d brackets in brackets", f.path, line, maxKeyDepth)
 		}
 	}
-	return 0
+	return nil
 }
 
-// syntax returns what the parser found wrong, without the lines of the file that it shows: these are hashes at best.
+// syntax returns where the parser found something wrong, without its words, which may show what stands there.
 func (f *keyFile) syntax(err error) error {
 	var wrong yaml.Error
 	if !errors.As(err, &wrong) {
 		return fmt.Errorf("%s: not YAML", f.path)
 	}
-	if t := wrong.GetToken(); t != nil && t.Position != nil {
-		return fmt.Errorf("%s:%d:%d: not YAML", f.path, t.Position.Line, t.Position.Column)
+	what := "not YAML"
+	if strings.Contains(wrong.GetMessage(), "already defined") {
+		what = "the same field twice"
 	}
-	return fmt.Errorf("%s: not YAML", f.path)
+	if t := wrong.GetToken(); t != nil && t.Position != nil {
+		return fmt.Errorf("%s:%d:%d: %s", f.path, t.Position.Line, t.Position.Column, what)
+	}
+	return fmt.Errorf("%s: %s", f.path, what)
 }
 
 // bad notes what is wrong at n.
@@ -98,6 +110,7 @@ func (f *keyFile) document(doc *ast.DocumentNode) {
 	for _, e := range f.fields(doc.Body, "the file") {
 		switch name := nameOf(e); name {
 		case "keys":
+			f.said = true
 			f.list(e.Value)
 		default:
 			f.bad(e.Key, "unknown field %s, want keys", clip(name))
@@ -166,6 +179,10 @@ func (f *keyFile) unknown(e *ast.MappingValueNode, name string) {
 		f.bad(e.Key, "unknown field %s: keys are not stored, want sha256: and what noria config hash-key prints", name)
 		return
 	}
+	if name == "" {
+		f.bad(e.Key, "a field has no name, written out")
+		return
+	}
 	hint := ""
 	if near := nearest.To(name, []string{"sha256", "id", "tier", "org", "attributes"}, 3); near != "" {
 		hint = ", did you mean " + near + "?"
@@ -183,7 +200,7 @@ func (f *keyFile) fields(n ast.Node, what string) []*ast.MappingValueNode {
 	case nil:
 		f.wrong = append(f.wrong, fmt.Errorf("%s: %s is empty", f.path, what))
 	default:
-		f.bad(n, "%s is no mapping", what)
+		f.bad(n, "%s is no mapping, written out", what)
 	}
 	return nil
 }
