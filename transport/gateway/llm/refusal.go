@@ -11,6 +11,9 @@ import (
 // second.
 const patience = time.Minute
 
+// never is how long nobody waits: a limit that says so has no more to give.
+const never = 2 * 365 * 24 * time.Hour
+
 // A Refusal is an answer that the gateway gives itself, in place of the upstream's.
 type Refusal struct {
 	// Status is the answer's: 400, 401, 403, 404, 413, 429, 502, 503, 504 and others of 400 and above.
@@ -28,7 +31,7 @@ type Refusal struct {
 	// Tokens is whether the limit that refused counts tokens, not requests.
 	Tokens bool
 
-	// RetryAfter is when a retry may succeed. 0 says nothing of it.
+	// RetryAfter is when a retry may succeed. 0, and years, say nothing of it.
 	RetryAfter time.Duration
 
 	// Hard is whether waiting does not help, so that SDKs are not to retry. They are not to, either, where RetryAfter is
@@ -70,7 +73,7 @@ func setUnlessEmpty(h http.Header, name, value string) {
 
 // writeRetry says whether and when to come back.
 func writeRetry(h http.Header, d Refusal) {
-	if d.RetryAfter > 0 {
+	if d.RetryAfter > 0 && d.RetryAfter < never {
 		h.Set("Retry-After", strconv.FormatInt(roundUp(d.RetryAfter, time.Second), 10))
 		h.Set("Retry-After-Ms", strconv.FormatInt(roundUp(d.RetryAfter, time.Millisecond), 10))
 	}

@@ -73,7 +73,7 @@ func (e *events) read(text, out []byte) []byte {
 
 // close ends the stream.
 func (e *events) close(out []byte) []byte {
-	if e.data && e.scan.end() {
+	if e.data && (e.scan.end() || e.stop == len(stopMark)) {
 		return e.endEvent(out)
 	}
 	return append(out, e.held...)
