@@ -37,6 +37,7 @@ type refusal struct {
 	tokens bool          // the limit that denied counts tokens
 	after  time.Duration // when to come back; 0 says nothing, bucket.Never that it does not help
 	auth   bool          // credentials are wanted
+	late   bool          // the client is there, though what it sent came too late and nothing is read from it any more
 }
 
 // kind is the begin of all types of problems.
@@ -82,7 +83,7 @@ func badBody(err error) refusal {
 	case errors.As(err, &large):
 		return bodyTooLarge(large.Limit)
 	case errors.As(err, &wait) && wait.Timeout():
-		return refusal{Type: kind + "slow-request", Title: "The request takes too long", Status: http.StatusRequestTimeout, Detail: "the body did not come in time"}
+		return refusal{Type: kind + "slow-request", Title: "The request takes too long", Status: http.StatusRequestTimeout, Detail: "the body did not come in time", late: true}
 	}
 	return badCall("the body is cut short or broken", "")
 }
@@ -161,7 +162,7 @@ func milliseconds(d time.Duration) int64 {
 
 // refuse answers with f, in the shape that the route's clients read.
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, f refusal) {
-	if r.Context().Err() != nil || f.Status == statusClientGone {
+	if r.Context().Err() != nil && !f.late || f.Status == statusClientGone {
 		w.WriteHeader(statusClientGone)
 		return
 	}
