@@ -11,7 +11,9 @@ import (
 )
 
 // eventStream is the header of a stream.
-func eventStream() http.Header { return http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}} }
+func eventStream() http.Header {
+	return http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}
+}
 
 // metered passes body through a meter and returns what came out and what done was told, and fails if that was not once.
 func metered(t testing.TB, s Style, c Call, h http.Header, body io.ReadCloser) ([]byte, Usage, error) {

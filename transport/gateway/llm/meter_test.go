@@ -44,11 +44,13 @@ func TestMeterWhole(t *testing.T) {
 		{
 			"chat", ChatCompletions,
 			`{"id":"c1","choices":[{"message":{"role":"assistant","content":"hi"}}],"usage":{"prompt_tokens":5,"completion_tokens":9,"prompt_tokens_details":{"cached_tokens":2}}}`,
-			nil, Usage{Input: 5, Cached: 2, Output: 9, Exact: true},
+			nil,
+			Usage{Input: 5, Cached: 2, Output: 9, Exact: true},
 		},
 		{
 			"chat with usage first", ChatCompletions, `{"usage":{"prompt_tokens":5,"completion_tokens":9},"choices":[{"message":{"content":"hi"}}]}`,
-			nil, Usage{Input: 5, Output: 9, Exact: true},
+			nil,
+			Usage{Input: 5, Output: 9, Exact: true},
 		},
 		{"chat without usage", ChatCompletions, `{"choices":[{"message":{"content":"abcdefgh"}}]}`, nil, Usage{Input: 7, Output: 2}},
 		{"chat that breaks off", ChatCompletions, `{"choices":[{"message":{"content":"abcdefgh`, errors.New("broken"), Usage{Input: 7, Output: estimate}},
@@ -57,12 +59,14 @@ func TestMeterWhole(t *testing.T) {
 		{
 			"responses", Responses,
 			`{"instructions":"do","output":[{"type":"function_call","arguments":"{}"}],"usage":{"input_tokens":36,"output_tokens":87}}`,
-			nil, Usage{Input: 36, Output: 87, Exact: true},
+			nil,
+			Usage{Input: 36, Output: 87, Exact: true},
 		},
 		{
 			"messages", Messages,
 			`{"content":[{"type":"tool_use","input":{"a":{"b":"abcd"}}}],"usage":{"input_tokens":10,"cache_creation_input_tokens":20,"cache_read_input_tokens":30,"output_tokens":40}}`,
-			nil, Usage{Input: 60, Cached: 30, Output: 40, Exact: true},
+			nil,
+			Usage{Input: 60, Cached: 30, Output: 40, Exact: true},
 		},
 		{"messages without usage", Messages, `{"content":[{"type":"tool_use","input":{"a":{"b":"abcd"}}}]}`, nil, Usage{Input: 7, Output: 1}},
 		{"usage of nonsense", ChatCompletions, `{"choices":[],"usage":{"prompt_tokens":-4,"completion_tokens":1e99}}`, nil, Usage{Exact: true}},

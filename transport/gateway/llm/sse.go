@@ -1,9 +1,6 @@
 package llm
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // mostHeld is how many bytes of an event are held back at most. An event with usage alone has some hundreds.
 const mostHeld = 64 << 10
@@ -219,11 +216,11 @@ func (e *events) beginData() {
 // readData reads data.
 func (e *events) readData(data []byte) {
 	if e.stop >= 0 {
-		if !strings.HasPrefix(stopMark[e.stop:], string(data)) {
-			e.stop = -1
-		} else {
-			e.stop += len(data)
+		to := e.stop + len(data)
+		if to > len(stopMark) || stopMark[e.stop:to] != string(data) {
+			to = -1
 		}
+		e.stop = to
 	}
 	e.scan.feed(data, e.answer)
 }

@@ -106,7 +106,7 @@ func streams() []recorded {
 		},
 		{
 			name: "chat that breaks after usage so far", endpoint: ChatCompletions,
-			text: `data: {"usage":{"prompt_tokens":3,"completion_tokens":4},"choices":[]}` + "\n\n" + `data: {"choices":[{"delta":{"content":"abcdefg`,
+			text:    `data: {"usage":{"prompt_tokens":3,"completion_tokens":4},"choices":[]}` + "\n\n" + `data: {"choices":[{"delta":{"content":"abcdefg`,
 			removed: `data: {"usage":{"prompt_tokens":3,"completion_tokens":4},"choices":[]}` + "\n\n",
 			want:    Usage{Input: 3, Output: 6},
 		},

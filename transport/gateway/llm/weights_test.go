@@ -68,7 +68,7 @@ func TestModelsOf(t *testing.T) {
 			t.Errorf("Of(%q).Input = %d, want %d", model, got, want)
 		}
 	}
-	if got := (Models)(nil).Of("any"); got != (Weights{}) {
+	if got := Models(nil).Of("any"); got != (Weights{}) {
 		t.Errorf("Of of none = %+v, want zero", got)
 	}
 }
