@@ -86,12 +86,16 @@ func (d *decoder) field(f field, given strict.Field, path []string) {
 	case f.section != nil:
 		table, use := f.section()
 		there := given.Value != nil || d.overridden(path)
-		if !there {
+		switch {
+		case there:
+			d.whole(table, given.Value, path, func() { use(nameOf(given)) })
+		case f.optional:
 			d.learn(table, path)
 			return
+		default: // for what it is by default
+			d.fields(table, nil, path)
 		}
 		d.lines = append(d.lines, func() string { return strings.Join(path, "\x00") })
-		d.whole(table, given.Value, path, func() { use(nameOf(given)) })
 	case f.entry != nil:
 		for _, e := range d.entries(f, given.Value, path) {
 			table, done := f.entry(value{text: e.Name, at: nameOf(e)})

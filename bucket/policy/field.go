@@ -29,6 +29,7 @@ type field struct {
 	many func([]value) []error // sets a list of values; an error may be nil
 
 	section  func() (fields []field, use func(at place))         // a mapping of its own; use is called once it is read, if there is one
+	optional bool                                                // whether a section that is not there is different from one of all defaults
 	entry    func(name value) (fields []field, done func(place)) // a mapping of names to mappings
 	put      func(name string, v value) error                    // a mapping of names to single values
 	names    string                                              // what the names are called, for the two above: TIER

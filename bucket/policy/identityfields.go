@@ -16,9 +16,9 @@ const anonymousTier = "anonymous"
 // identities is the table of identities.
 func (a *draft) identities(to *Identities) []field {
 	return []field{
-		{name: "keys", usage: "API keys in a file", section: func() ([]field, func(place)) { return a.keys(to) }},
-		{name: "jwt", usage: "JSON web tokens", section: func() ([]field, func(place)) { return a.jwt(to) }},
-		{name: "header", usage: "headers of a trusted proxy", section: func() ([]field, func(place)) { return a.trusted(to) }},
+		{name: "keys", usage: "API keys in a file", optional: true, section: func() ([]field, func(place)) { return a.keys(to) }},
+		{name: "jwt", usage: "JSON web tokens", optional: true, section: func() ([]field, func(place)) { return a.jwt(to) }},
+		{name: "header", usage: "headers of a trusted proxy", optional: true, section: func() ([]field, func(place)) { return a.trusted(to) }},
 		scalar("anonymous_tier", "tier of callers without identity", form{kind: "tier"}, &to.AnonymousTier, anonymousTier, label),
 	}
 }

@@ -41,9 +41,6 @@ func (a *draft) route(r *Route) ([]field, func(place)) {
 		{name: "queue", usage: "requests that wait for their turn, under limits with a queue", section: func() ([]field, func(place)) { return r.queue() }},
 		{name: "llm", usage: "how tokens are counted, where kind is not http", section: func() ([]field, func(place)) { return a.llm(r) }},
 	}
-	r.health()
-	r.queue()
-	a.llm(r)
 	return table, func(at place) {
 		if !a.quiet {
 			a.routes = append(a.routes, r)
