@@ -425,7 +425,7 @@ routes:
 		{"unknown key", strings.Replace(head, secret, "sk-other", 1) + "\r\n", 401, "invalid_api_key"},
 		{"part of 10,000 bytes", "GET /web HTTP/1.1\r\nHost: a\r\nX-Part: " + strings.Repeat("p", 10_000) + "\r\n\r\n", 400, ""}, // the model's word: it is no call
 		{"no route", "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404, "no-route"},
-		{"no HTTP", "hello\r\n\r\n", 400, ""},
+		{"no HTTP", "hello, this is not HTTP at all\r\n\r\n", 400, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, body := speak(t, addr, c.raw)

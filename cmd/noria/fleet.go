@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/cluster"
 )
 
@@ -24,6 +25,10 @@ type fleet struct {
 	wait      time.Duration
 	peerWait  time.Duration
 	front     front
+	file      string
+	demo      bool
+	show      *show          // nil without demo
+	policy    *policy.Policy // nil for none
 	logging   logging
 	out       output
 }
@@ -42,7 +47,9 @@ The first node has the ports that serve has by default, and each further one por
 		Example: `  noria fleet
   noria fleet --nodes 5 --free-ports
   noria fleet --nodes 3 --gateways 6
-  noria fleet --upstream http://127.0.0.1:9000 --limit 10/s`,
+  noria fleet --upstream http://127.0.0.1:9000 --limit 10/s
+  noria fleet --config noria.yaml
+  noria fleet --demo`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), p) },
 	}
@@ -51,6 +58,8 @@ The first node has the ports that serve has by default, and each further one por
 	own.add("gateways", "gateways", "`NUMBER` of nodes beside them that hold no keys", of(&f.gateways, "number", "0", whole(0, 50)))
 	own.add("base-port", "base_port", "first of the `PORT`s instead of the usual ones: +0 gateway, +1 gRPC, +2 admin, +3 HTTP API, +6 gossip, +7 peers", of(&f.base, "port", "", whole(1, 65535-1000)))
 	own.toggle("free-ports", "free_ports", "take whatever ports are free", &f.freePorts)
+	own.toggle("demo", "demo", "gateways with a sample policy, in front of a small upstream that speaks as language models do", &f.demo)
+	own.add("config", "config", "YAML `FILE` with the policy of all nodes' gateways", of(&f.file, "file", "", text))
 	own.add("wait", "wait", "most `TIME` until all nodes agree", of(&f.wait, "duration", "30s", duration(time.Second, time.Hour)))
 	node := section{flags: cmd.Flags(), name: "node"}
 	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&f.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
@@ -62,6 +71,9 @@ The first node has the ports that serve has by default, and each further one por
 
 // run starts the nodes, says where they are once they agree, and serves until ctx ends.
 func (f *fleet) run(ctx context.Context, p *process) error {
+	if err := f.prepare(p); err != nil {
+		return err
+	}
 	all := make([]settings, f.nodes+f.gateways)
 	for i := range all {
 		all[i] = f.settings(i)
@@ -70,8 +82,12 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 		return usagef("%s: stop what listens there, or start with --free-ports or with others, such as --base-port 9080", t)
 	}
 	g, gctx := errgroup.WithContext(ctx)
+	log := f.logging.logger(p.stderr)
+	if f.show != nil {
+		g.Go(func() error { return f.show.run(gctx, log) })
+	}
 	g.Go(func() error {
-		nodes, err := startNodes(gctx, g, all, f.logging.logger(p.stderr))
+		nodes, err := startNodes(gctx, g, all, log)
 		if err != nil || len(nodes) < len(all) {
 			return err
 		}
@@ -87,6 +103,32 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 		fmt.Fprintf(p.stdout, "\n%d nodes have left.\n", len(all))
 	}
 	return nil
+}
+
+// prepare reads the policy that the gateways go by.
+func (f *fleet) prepare(p *process) (err error) {
+	switch {
+	case f.demo && f.front.upstream != nil, f.demo && f.file != "", f.file != "" && f.front.upstream != nil:
+		return usagef("want one of --demo, --config and --upstream")
+	case f.demo:
+		if f.show, err = newShow(f.demoAddr()); err == nil {
+			f.policy = f.show.policy
+		}
+	case f.file != "":
+		var b []byte
+		if b, err = readFile(f.file); err != nil {
+			return err
+		}
+		var in contents
+		if in, err = checkFile(f.file, b, p.env); err != nil {
+			return err
+		}
+		if len(in.settings) > 0 {
+			return usagef("%s sets %s: a fleet takes a policy and nothing else from a file", f.file, in.settings[0].field)
+		}
+		f.policy = in.policy
+	}
+	return err
 }
 
 // startNodes runs nodes with the settings all in g, where all but the first join the first. It returns fewer if ctx ends.
@@ -115,7 +157,7 @@ func startNodes(ctx context.Context, g *errgroup.Group, all []settings, log *slo
 func (f *fleet) settings(i int) settings {
 	s := settings{
 		name: "node-" + strconv.Itoa(i+1), label: "fleet", maxKeys: 1_000_000,
-		peerWait: f.peerWait, stopWait: 5 * time.Second, front: f.front,
+		peerWait: f.peerWait, stopWait: 5 * time.Second, front: f.front, policy: f.policy,
 	}
 	if s.role = cluster.RoleHolder; i >= f.nodes {
 		s.role = cluster.RoleGateway

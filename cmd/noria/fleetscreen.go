@@ -30,7 +30,7 @@ func takenPorts(all []settings) taken {
 	var t taken
 	for _, s := range all {
 		s.listen.each(func(name, addr string) {
-			if name == "http" && s.front.upstream == nil {
+			if name == "http" && s.front.upstream == nil && !proxies(s.policy) {
 				return
 			}
 			if err := probe(name, addr, name == "gossip"); errors.Is(err, errTaken) {
@@ -83,7 +83,7 @@ func (f *fleet) screen(program string, c paint, nodes []*server) func(io.Writer)
 		if f.gateways > 0 {
 			head = row(head, "ROLE")
 		}
-		if f.front.upstream != nil {
+		if f.proxies() {
 			head = row(head, "GATEWAY")
 		}
 		rows := []string{head}
@@ -92,7 +92,7 @@ func (f *fleet) screen(program string, c paint, nodes []*server) func(io.Writer)
 			if f.gateways > 0 {
 				cells = row(cells, n.Role)
 			}
-			if f.front.upstream != nil {
+			if f.proxies() {
 				cells = row(cells, n.HTTP)
 			}
 			rows = append(rows, cells)
@@ -124,11 +124,17 @@ func (f *fleet) lines(program string, nodes []fleetNode) []string {
 		"curl http://" + first.Admin + "/status",
 		program + ` check user:42 "5/m" --node ` + last.GRPC,
 	}
-	if f.front.upstream != nil {
+	switch {
+	case f.show != nil:
+		lines = append(lines, f.show.lines(first.HTTP, last.HTTP)...)
+	case f.proxies():
 		lines = append(lines, "curl -i http://"+first.HTTP+"/")
 	}
 	return lines
 }
+
+// proxies says whether the nodes are gateways too.
+func (f *fleet) proxies() bool { return f.front.upstream != nil || proxies(f.policy) }
 
 // check returns the line that asks the API at addr.
 func check(curl, addr string) string {
