@@ -15,6 +15,9 @@ type Change struct {
 	// have come before this one, and else by Import, as all others: then it owes too much rather than too little. A
 	// full bucket is a Change only if it replaces.
 	Replaces bool
+
+	// Reserved are reservations of the key that changed, as they are now; up to 64.
+	Reserved []Reserved
 }
 
 // places are those of records in a shard's log, in the order in which they were listed. Each record that is marked as
@@ -42,6 +45,9 @@ func (s *Store) Track(on bool) {
 			sh.record(at).unchanged()
 		}
 		s.changed[i] = nil
+		for number := range uint32(1) << s.width {
+			s.untell(i, number)
+		}
 		sh.mu.Unlock()
 	}
 }
@@ -86,10 +92,13 @@ func (s *Store) changesOf(now Instant, i, most int, to []Change) []Change {
 			continue
 		}
 		if debt := s.missing(now, i, r); debt > 0 || replaces {
-			to = append(to, Change{s.part(i, r), s.state(now, i, r, debt), replaces})
+			to = append(to, Change{s.part(i, r), s.state(now, i, r, debt), replaces, nil})
 		}
 	}
 	s.changed[i] = slices.Delete(listed, 0, seen)
+	if k := s.books[i]; k != nil && len(k.changed) > 0 {
+		to = s.reservedOf(now, i, most, to, before)
+	}
 	return to
 }
 

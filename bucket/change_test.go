@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // taken returns the keys of the next changes, with how often each.
@@ -112,11 +114,11 @@ func TestChange(t *testing.T) {
 		}
 	}
 	second := Instant(time.Second)
-	want := Change{2, State{Key: "k", Limit: l, Debt: 4 * int64(time.Second)}, false}
+	want := Change{2, State{Key: "k", Limit: l, Debt: 4 * int64(time.Second)}, false, nil}
 	if got, ok := s.State(second, 2, "k"); !ok || got != want.State {
 		t.Errorf("State = %+v, %v; want %+v", got, ok, want.State)
 	}
-	if got := s.Changes(second, 10, nil); len(got) != 1 || got[0] != want {
+	if got := s.Changes(second, 10, nil); len(got) != 1 || !cmp.Equal(got[0], want) {
 		t.Errorf("Changes = %+v, want %+v", got, want)
 	}
 	if err := s.Reset(2, "k"); err != nil {
@@ -126,8 +128,8 @@ func TestChange(t *testing.T) {
 	if got, ok := s.State(second, 2, "k"); ok {
 		t.Errorf("State after a reset = %+v", got)
 	}
-	want = Change{2, State{Key: "k", Limit: l}, true}
-	if got := s.Changes(second, 10, []Change{{}}); len(got) != 2 || got[1] != want {
+	want = Change{2, State{Key: "k", Limit: l}, true, nil}
+	if got := s.Changes(second, 10, []Change{{}}); len(got) != 2 || !cmp.Equal(got[1], want) {
 		t.Errorf("Changes after a reset = %+v, want %+v", got, want)
 	}
 	if s.Sweep(second, 3); s.Stats().Keys != 0 {

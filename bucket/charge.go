@@ -14,6 +14,9 @@ func (s *Store) Charge(now Instant, part int, r *Request) error {
 		return err
 	}
 	defer s.plans.release(plan)
+	if r.Limit.Window == Concurrency {
+		return nil // nobody is admitted without the holder
+	}
 	if err := CheckKey(r.Key); err != nil {
 		return err
 	}

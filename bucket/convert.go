@@ -56,6 +56,7 @@ func (s *Store) rewrite(part int, r *record, plan uint16, b Bucket, silent bool)
 	if have != plan {
 		s.plans.at(plan).refs.Add(1)
 		s.drained(r)
+		s.cutLine(part>>s.width, r)
 		s.plans.release(have)
 		r.bits = r.bits&^(maxPlans-1) | plan
 		marks = lowered

@@ -10,6 +10,7 @@ type work struct {
 	bucket Bucket
 	asked  bool // some item asks for tokens
 	loud   bool // some that does wants a replica of it
+	slots  bool // what bucket owes is reserved: it is in no record
 }
 
 // try decides with all shards locked. It is not done if there is no room for the keys that it would add.
@@ -58,6 +59,9 @@ func (g *group) load() error {
 		} else if err := g.read(i); err != nil {
 			return err
 		}
+		if err := g.clash(it); err != nil {
+			return err
+		}
 		w := &g.work[it.work]
 		w.asked = w.asked || it.Request.Cost > 0
 		w.loud = w.loud || it.Request.Cost > 0 && it.Request.Durability != Ephemeral
@@ -87,6 +91,9 @@ func (g *group) read(i int) error {
 		}
 		it.plan = w.record.plan()
 	}
+	if g.s.plans.at(it.plan).slots {
+		return g.readSlots(w)
+	}
 	if w.record != nil {
 		g.s.firm(g.now, it.Partition>>g.s.width, w.record)
 		w.before = g.s.under(g.now, w.record, it.plan)
@@ -103,7 +110,7 @@ func (g *group) decide() bool {
 	all := true
 	for i := range g.items {
 		it := &g.items[i]
-		it.Decision, it.receipt = Decision{}, Receipt{}
+		it.Decision, it.receipt, it.booked = Decision{}, Receipt{}, nil
 		if !g.recall(i) {
 			plan, b := g.s.plans.at(it.plan), &g.work[it.work].bucket
 			b.take(g.now, plan, it.Request.Cost, &it.Decision)
@@ -111,6 +118,7 @@ func (g *group) decide() bool {
 				it.receipt = b.Receipt(plan, it.Request.Cost)
 				it.receipt.owed -= g.lent(it)
 			}
+			g.times(it)
 		}
 		all = all && it.Decision.Allowed
 	}
@@ -138,6 +146,12 @@ func (g *group) recall(i int) bool {
 			it.Decision = g.items[j].Decision
 			return true
 		}
+	}
+	if g.renews(it) {
+		return true
+	}
+	if g.s.plans.at(it.plan).slots { // once it was given back its id is free again
+		return false
 	}
 	d, ok := g.s.ids.recall(g.now, it.Partition, it.Request)
 	if ok {
@@ -170,6 +184,10 @@ func (g *group) commit() (done bool, err error) {
 		}
 		return false, nil
 	}
+	if err := g.bookRoom(); err != nil {
+		g.s.keys.Add(-g.added())
+		return false, err
+	}
 	g.write()
 	for i := range g.items {
 		g.note(&g.items[i])
@@ -189,7 +207,9 @@ func (g *group) added() int64 {
 }
 
 // isNew says whether w's key gets a record.
-func (w *work) isNew() bool { return w.record == nil && w.asked && w.bucket.debt != 0 }
+func (w *work) isNew() bool {
+	return w.record == nil && w.asked && w.bucket.debt != 0 && !w.slots
+}
 
 // write writes the copies that were asked for back.
 func (g *group) write() {
@@ -217,7 +237,10 @@ func (g *group) write() {
 // note remembers that it was charged.
 func (g *group) note(it *Item) {
 	r := it.Request
-	g.s.ids.remember(g.now, it.Partition, r, &it.Decision)
+	round := g.book(it)
+	if !g.s.plans.at(it.plan).slots {
+		g.s.ids.remember(g.now, it.Partition, r, &it.Decision)
+	}
 	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
 		g.s.top.add(r.Key, weight)
 	}
@@ -225,6 +248,7 @@ func (g *group) note(it *Item) {
 		g.holds = append(g.holds, Hold{
 			part: it.Partition, key: cloned(r.Key), id: cloned(r.ID), silent: r.Durability == Ephemeral,
 			plan: g.s.plans.at(it.plan), receipt: it.receipt, then: g.s.reliefs.of(it.tag),
+			at: g.now, round: round,
 		})
 	}
 }

@@ -10,6 +10,8 @@ type Hold struct {
 	plan    *Plan
 	receipt Receipt
 	then    relief // of the key at the time
+	at      Instant
+	round   uint64 // of the reservation, 0 for none
 }
 
 // Of returns the partition and the key of what was taken.
@@ -66,6 +68,9 @@ func (s *Store) refund(now Instant, h *Hold) {
 		return
 	}
 	s.ids.forget(h.part, h.id, h.key)
+	if h.round != 0 {
+		s.unbook(now, h)
+	}
 	r := sh.find(tag, h.key)
 	if r == nil || s.plans.at(r.plan()) != h.plan {
 		return
@@ -74,6 +79,9 @@ func (s *Store) refund(now Instant, h *Hold) {
 	since := s.reliefs.of(tag).since(h.then, h.plan)
 	if units := r.bucket.Refund(now, h.plan, h.receipt, since); units > 0 {
 		s.reliefs.give(tag, h.plan, units)
+		if h.round == 0 {
+			s.relieved(h.part>>s.width, r, h.at, units)
+		}
 		s.firm(now, h.part>>s.width, r)
 		if !h.silent {
 			s.note(h.part, r, lowered)

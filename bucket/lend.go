@@ -71,6 +71,7 @@ func (s *Store) leased(r *record) leaseKey { return leaseKey{r.tag >> (32 - s.wi
 type leases struct {
 	of    []lease // until ascends
 	total int64   // tokens
+	line  *shelf  // the key's living reservations, nil without any
 }
 
 // Lendable says whether tokens of l's buckets are lent: of steady rates with a large burst and without a queue.
@@ -192,12 +193,14 @@ func (s *Store) forget(i int, r *record) {
 	if r.bits&lent == 0 {
 		return
 	}
+	s.cutLine(i, r)
 	delete(s.leases[i], s.leased(r))
 	s.lentKeys.Add(-1)
 	r.bits &^= lent
 }
 
-// firm makes the bucket of r, in shard i, owe what is lent of it, and forgets the leases that are over.
+// firm makes the bucket of r, in shard i, owe what is lent of it, forgets the leases that are over, and notes for its
+// reservations what it owes: before anything is taken.
 func (s *Store) firm(now Instant, i int, r *record) {
 	if r.bits&lent == 0 {
 		return
@@ -205,8 +208,11 @@ func (s *Store) firm(now Instant, i int, r *record) {
 	ls, plan := s.leases[i][s.leased(r)], s.plans.at(r.plan())
 	if plan.opens == nil {
 		ls.pass(now, plan, &r.bucket)
+	} else {
+		ls.of, ls.total = nil, 0 // it has a window now: what is lent counts as spent in that
 	}
-	if len(ls.of) == 0 || plan.opens != nil { // it has a window now: what is lent counts as spent in that
+	s.firmLine(now, plan, r, ls)
+	if len(ls.of) == 0 && ls.line == nil {
 		s.forget(i, r)
 	}
 }

@@ -38,6 +38,7 @@ func (s *Store) setFrozen(part int, frozen bool) {
 	case frozen:
 		sh.frozen |= bit
 		s.unlist(part)
+		s.untell(part>>s.width, s.number(part))
 	case sh.frozen&bit != 0:
 		sh.frozen &^= bit
 	}
@@ -54,7 +55,7 @@ func (s *Store) Held(part int) bool {
 	return !sh.isFrozen(s.number(part))
 }
 
-// Drop forgets all buckets of partition part, its request ids, and that it is cold. It returns how many buckets there were.
+// Drop forgets all buckets of partition part, its request ids and reservations, and that it is cold. It returns how many buckets there were.
 // Their memory is free after a Sweep.
 func (s *Store) Drop(part int) int {
 	if !s.has(part) {
@@ -69,6 +70,7 @@ func (s *Store) Drop(part int) int {
 	for _, r := range records {
 		s.drop(part>>s.width, r)
 	}
+	s.strikeAll(part)
 	return len(records)
 }
 
@@ -184,6 +186,9 @@ func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	defer sh.mu.Unlock()
 	plan := s.plans.at(number)
 	b := plan.arrived(now, st)
+	if plan.slots {
+		return true // its reservations are the whole of it
+	}
 	if r := sh.find(tag, st.Key); r != nil {
 		s.firm(now, part>>s.width, r)
 		had := s.under(now, r, number)
@@ -202,9 +207,14 @@ func (s *Store) replace(now Instant, part int, number uint16, st *State) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	b := s.plans.at(number).arrived(now, st)
+	if s.plans.at(number).slots {
+		return true
+	}
 	if r := sh.find(tag, st.Key); r != nil {
+		before := s.missing(now, part>>s.width, r)
 		s.drained(r)
 		s.rewrite(part, r, number, b, true)
+		s.lowered(now, part>>s.width, r, before)
 		s.came(now, part>>s.width, r, st, true)
 		s.note(part, r, lowered)
 		return true

@@ -28,7 +28,7 @@ type Plan struct {
 
 	plain bool // ticks are nanoseconds, and there is refill, no queue and no window
 
-	slots bool // tokens are reserved, and given back: the key's bucket has nothing of it
+	slots bool // tokens are reserved and given back, and no bucket knows of them
 
 	opens func(time.Time) (start, end time.Time) // of the window around a time; nil without windows
 	epoch atomic.Int64                           // wall time of Instant 0, in ns since the Unix epoch

@@ -43,7 +43,7 @@ type record struct {
 const (
 	changed uint16 = maxPlans      // its place is in Store.changed
 	lowered uint16 = maxPlans << 1 // since it was marked as changed it came to owe less other than by refill
-	lent    uint16 = maxPlans << 2 // it is in Store.loans
+	lent    uint16 = maxPlans << 2 // it has leases or reservations: it is in Store.leases
 )
 
 const (

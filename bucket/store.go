@@ -26,6 +26,10 @@ type StoreConfig struct {
 	// IDAge is how long a request id is remembered. Default: 2m.
 	IDAge time.Duration
 
+	// MaxReservations is the most living reservations kept at once. Default: 100,000, some 300 bytes each. A request that would
+	// reserve beyond it gets ErrFull. As many that have ended are remembered, for two minutes at most; the oldest goes first.
+	MaxReservations int
+
 	// Epoch is the wall time of Instant 0, for limits with windows. Default: the Unix epoch.
 	Epoch time.Time
 }
@@ -42,11 +46,13 @@ type Store struct {
 
 	changed []places               // of each shard, its records that are marked as changed; guarded by the shard's mu
 	leases  []map[leaseKey]*leases // of each shard, by key; guarded by the shard's mu
+	books   []*book                // of each shard, its reservations; nil for none; guarded by the shard's mu
 	turn    turn                   // of the shards in Changes
 	cold    coldMarks
 
 	plans   plans
 	ids     memory
+	counts  counts
 	top     topKeys
 	reliefs reliefs
 	groups  sync.Pool // of *group
@@ -83,6 +89,9 @@ func NewStore(c StoreConfig) (*Store, error) {
 	if c.IDAge == 0 {
 		c.IDAge = 2 * time.Minute
 	}
+	if c.MaxReservations == 0 {
+		c.MaxReservations = 100_000
+	}
 	if c.Epoch.IsZero() {
 		c.Epoch = time.Unix(0, 0)
 	}
@@ -93,6 +102,8 @@ func NewStore(c StoreConfig) (*Store, error) {
 		return nil, fmt.Errorf("bucket: MaxKeys is %d, want 1 or more", c.MaxKeys)
 	case c.MaxIDs < 1:
 		return nil, fmt.Errorf("bucket: MaxIDs is %d, want 1 or more", c.MaxIDs)
+	case c.MaxReservations < 1:
+		return nil, fmt.Errorf("bucket: MaxReservations is %d, want 1 or more", c.MaxReservations)
 	case c.IDAge < 0:
 		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
 	}
@@ -102,6 +113,8 @@ func NewStore(c StoreConfig) (*Store, error) {
 	s.seen = make([]Instant, len(s.shards))
 	s.changed = make([]places, len(s.shards))
 	s.leases = make([]map[leaseKey]*leases, len(s.shards))
+	s.books = make([]*book, len(s.shards))
+	s.counts.most = int64(c.MaxReservations)
 	s.cold.init()
 	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
@@ -206,7 +219,7 @@ func (r *Request) check() error {
 	return r.checkReserve()
 }
 
-// Reset makes the bucket of key in partition part full again. It returns ErrMoved if the partition is not held here.
+// Reset makes the bucket of key in partition part full again, and frees what is reserved of it under Concurrency limits. It returns ErrMoved if the partition is not held here.
 //
 // A key that begins empty (see SetCold) has a bucket to be filled as soon as tokens were asked for.
 func (s *Store) Reset(part int, key string) error {
@@ -219,6 +232,7 @@ func (s *Store) Reset(part int, key string) error {
 	if sh.isFrozen(s.number(part)) {
 		return ErrMoved
 	}
+	s.freeSlots(part, key)
 	r := sh.find(s.tag(part, key), key)
 	switch {
 	case r == nil:
@@ -243,6 +257,8 @@ func (s *Store) drop(i int, r *record) {
 
 // Stats is what a Store counts.
 type Stats struct {
+	Reservations int // living
+
 	Keys      int    // buckets in memory
 	Swept     uint64 // buckets dropped because they were full again
 	Evicted   uint64 // buckets dropped because MaxKeys was reached
@@ -252,6 +268,8 @@ type Stats struct {
 // Stats returns the counters of s.
 func (s *Store) Stats() Stats {
 	return Stats{
+		Reservations: int(s.counts.living.Load()),
+
 		Keys: int(s.keys.Load()), Swept: s.swept.Load(), Evicted: s.evicted.Load(), Forgotten: s.forgotten.Load(),
 	}
 }

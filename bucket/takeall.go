@@ -12,9 +12,10 @@ type Item struct {
 	Decision  Decision // is set by TakeAll
 
 	tag     uint32
-	plan    uint16  // referenced by the group, or by the key's record
-	work    int     // index into the group's buckets
-	receipt Receipt // of what was taken
+	plan    uint16   // referenced by the group, or by the key's record
+	work    int      // index into the group's buckets
+	receipt Receipt  // of what was taken
+	booked  *booking // the living reservation that it renews
 }
 
 // TakeAll decides on items, 1 or more, together: it takes all their costs or none, and nobody sees it half done. If one
