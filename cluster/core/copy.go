@@ -5,13 +5,13 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// Copy returns the message with which the bucket of key in partition p, which this node holds, becomes a replica at once: for
+// Copy returns the message with which the bucket of key in partition p, which this node holds, with what was reserved of it becomes a replica at once: for
 // those who answer only when it has arrived. ok is false if there is nobody who would keep it, or nothing to keep: then it
 // has moved, with all that it owes. To is "" if somebody else may hold the partition: then nobody would keep it for this
 // node. Done is to be called for it. However many there are, they hold up nothing else.
 func (n *Core) Copy(now bucket.Instant, p ring.Partition, key string) (o Out, ok bool) {
 	m := n.members[n.heir(int(p))]
-	st, found := n.Store.State(now, int(p), key)
+	change, found := n.Store.Change(now, int(p), key)
 	if m == nil || !found {
 		return Out{}, false
 	}
@@ -20,7 +20,7 @@ func (n *Core) Copy(now bucket.Instant, p ring.Partition, key string) (o Out, ok
 	}
 	n.seq++
 	msg := &Message{Kind: Replicate, Boot: n.Boot, Epoch: n.epoch, Round: n.seq, Parts: []Parcel{{
-		Partition: p, Term: n.parts[p].mine, Changes: []bucket.Change{{Partition: int(p), State: st}},
+		Partition: p, Term: n.parts[p].mine, Changes: []bucket.Change{change},
 	}}}
 	return Out{To: m.id, Boot: m.boot, Msg: msg, Sent: now, beside: true}, true
 }

@@ -24,6 +24,8 @@ type chunks struct {
 	count int
 	left  int      // how many have not come
 	have  []uint64 // a bit for each
+
+	reserved []bucket.Reserved // of those, until all buckets are there
 }
 
 // come notes that a parcel has come, and says whether it is the first time.
@@ -148,6 +150,9 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 		if n.plant != plantForgetIDs {
 			_ = n.Store.ImportIDs(now, p, pl.IDs)
 		}
+		if n.plant != plantForgetReserved {
+			q.got.reserved = append(q.got.reserved, pl.Reserved...)
+		}
 		if pl.Cold {
 			n.Store.SetCold(p, now-bucket.Instant(max(pl.ColdFor, 0)), true)
 		}
@@ -155,6 +160,8 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if q.got.left > 0 {
 		return true, false
 	}
+	n.reserve(now, n.Store, p, q.got.reserved)
+	q.got.reserved = nil
 	if !pl.Stale { // else what its holder has may come yet, in answer to the same claim
 		q.accepted = pl.Round
 	}

@@ -55,6 +55,7 @@ type Parcel struct {
 	States    []bucket.State
 	Changes   []bucket.Change
 	IDs       []bucket.Remembered
+	Reserved  []bucket.Reserved // on the wire those of Changes are among them
 }
 
 // A Reply answers a Message.

@@ -77,6 +77,7 @@ func (n *Core) restore(now bucket.Instant, p int) bool {
 	}
 	_ = n.Store.Import(now, p, n.Replicas.Export(now, p)) // an error is a full store: what does not fit starts cold
 	_ = n.Store.ImportIDs(now, p, n.Replicas.ExportIDs(now, p))
+	n.reserve(now, n.Store, p, n.Replicas.ExportReserved(now, p))
 	q.mine = max(q.mine, q.copy)
 	n.forget(p)
 	return true

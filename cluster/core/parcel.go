@@ -7,7 +7,7 @@ import (
 	"github.com/noriahq/noria/bucket"
 )
 
-// parcels cuts the buckets and request ids of p into parcels like first; one at least.
+// parcels cuts the buckets, request ids and reservations of p into parcels like first; one at least.
 func (n *Core) parcels(now bucket.Instant, p int, of *bucket.Store, first Parcel) (parcels []Parcel) {
 	add := func(pl Parcel) {
 		pl.Chunk = len(parcels)
@@ -21,6 +21,11 @@ func (n *Core) parcels(now bucket.Instant, p int, of *bucket.Store, first Parcel
 	for ids := range chunkOf(of.ExportIDs(now, p), idSize) {
 		pl := first
 		pl.IDs = ids
+		add(pl)
+	}
+	for reserved := range chunkOf(of.ExportReserved(now, p), reservedSize) {
+		pl := first
+		pl.Reserved = reserved
 		add(pl)
 	}
 	if len(parcels) == 0 {
@@ -54,7 +59,17 @@ const entryBytes = 100
 
 func stateSize(s *bucket.State) int { return entryBytes + len(s.Key) + len(s.Limit.Zone) }
 
-func changeSize(c *bucket.Change) int { return stateSize(&c.State) }
+func changeSize(c *bucket.Change) int {
+	size := stateSize(&c.State)
+	for i := range c.Reserved {
+		size += reservedSize(&c.Reserved[i])
+	}
+	return size
+}
+
+func reservedSize(r *bucket.Reserved) int {
+	return entryBytes + len(r.Key) + len(r.ID) + len(r.Limit.Zone)
+}
 
 func idSize(r *bucket.Remembered) int {
 	return entryBytes + len(r.Key) + len(r.ID) + len(r.Decision.Node)
@@ -71,6 +86,9 @@ func (p *Parcel) size() int {
 	}
 	for i := range p.IDs {
 		size += idSize(&p.IDs[i])
+	}
+	for i := range p.Reserved {
+		size += reservedSize(&p.Reserved[i])
 	}
 	return size
 }

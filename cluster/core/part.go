@@ -146,6 +146,7 @@ func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
 	if q.freed < term {
 		_ = n.Replicas.Import(now, p, n.Store.Export(now, p)) // an error is a full store: a replica is worth no other's place
 		_ = n.Replicas.ImportIDs(now, p, n.Store.ExportIDs(now, p))
+		n.reserve(now, n.Replicas, p, n.Store.ExportReserved(now, p))
 		if term > q.copy {
 			q.copy, q.copySeq = term, 0
 		}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"slices"
 
 	"github.com/noriahq/noria/bucket"
@@ -8,33 +9,36 @@ import (
 
 // The planted bugs.
 const (
-	noPlant           plant = iota
-	plantNoFreeze           // the buckets of a handoff are decided on while they travel
-	plantResume             // a holder goes on when it does not know whether a handoff arrived
-	plantNewerWins          // a handoff replaces what is there instead of being merged
-	plantLoseStates         // a handoff leaves the buckets behind
-	plantAnyHandoff         // a handoff is accepted that nobody has asked for
-	plantEarlyRelease       // a replica is dropped before the next heir has the whole
-	plantOldReplica         // an orphan is started from the replica at hand, however old
-	plantHaste              // an orphan is started although not all members were heard
-	plantNoFence            // a node goes on without a majority
-	plantLoseReplicas       // a replica that was lost is not sent again
-	plantLate               // what comes late of a replica replaces what came before
-	plantLoop               // a request is redirected without end
-	plantEager              // who was answered a moment ago is taken for dead because the membership says so
-	plantStale              // who takes in what is stale becomes its holder
-	plantSum                // two copies of a bucket owe what both owe
-	plantSender             // a handoff counts from when it was sent, by the sender's clock
-	plantForgetIDs          // a handoff leaves the request ids behind
-	plantHalve              // a handoff brings half of what is owed
-	plantMute               // no replica is ever sent
-	plantRepeat             // a handoff that is sent again, for a later claim, is taken in once more
-	plantLateLease          // a lease is spent after its deadline
-	plantKeepLease          // what is given back is spent too
-	plantForgetLent         // a handoff forgets what is lent
-	plantReturnLate         // what was spent is put back although the holder counts it as spent
-	plantVoters             // gateways count for the majority
-	plantUncounted          // gateways do not count for shares
+	noPlant             plant = iota
+	plantNoFreeze             // the buckets of a handoff are decided on while they travel
+	plantResume               // a holder goes on when it does not know whether a handoff arrived
+	plantNewerWins            // a handoff replaces what is there instead of being merged
+	plantLoseStates           // a handoff leaves the buckets behind
+	plantAnyHandoff           // a handoff is accepted that nobody has asked for
+	plantEarlyRelease         // a replica is dropped before the next heir has the whole
+	plantOldReplica           // an orphan is started from the replica at hand, however old
+	plantHaste                // an orphan is started although not all members were heard
+	plantNoFence              // a node goes on without a majority
+	plantLoseReplicas         // a replica that was lost is not sent again
+	plantLate                 // what comes late of a replica replaces what came before
+	plantLoop                 // a request is redirected without end
+	plantEager                // who was answered a moment ago is taken for dead because the membership says so
+	plantStale                // who takes in what is stale becomes its holder
+	plantSum                  // two copies of a bucket owe what both owe
+	plantSender               // a handoff counts from when it was sent, by the sender's clock
+	plantForgetIDs            // a handoff leaves the request ids behind
+	plantHalve                // a handoff brings half of what is owed
+	plantMute                 // no replica is ever sent
+	plantRepeat               // a handoff that is sent again, for a later claim, is taken in once more
+	plantLateLease            // a lease is spent after its deadline
+	plantKeepLease            // what is given back is spent too
+	plantForgetLent           // a handoff forgets what is lent
+	plantReturnLate           // what was spent is put back although the holder counts it as spent
+	plantVoters               // gateways count for the majority
+	plantUncounted            // gateways do not count for shares
+	plantForgetReserved       // a handoff leaves the reservations behind
+	plantUnsettle             // what was settled is settled again elsewhere
+	plantEternal              // a slot never expires elsewhere
 	plants
 )
 
@@ -66,4 +70,24 @@ func (n *Core) sum(now bucket.Instant, p int, states []bucket.State) []bucket.St
 		sums[i] = st
 	}
 	return sums
+}
+
+// unsettled returns reservations of which none has ended, for plantUnsettle.
+func unsettled(all []bucket.Reserved) []bucket.Reserved {
+	again := slices.Clone(all)
+	for i := range again {
+		if r := &again[i]; r.Settled {
+			r.Settled, r.Least, r.Round = false, math.MaxInt64, r.Round+1
+		}
+	}
+	return again
+}
+
+// eternal returns reservations that last for ever, nearly, for plantEternal.
+func eternal(all []bucket.Reserved) []bucket.Reserved {
+	long := slices.Clone(all)
+	for i := range long {
+		long[i].Left = bucket.MaxReserve
+	}
+	return long
 }

@@ -170,6 +170,7 @@ func (r *reader) parcel(p *Parcel) {
 		r.state(&c.State)
 	})
 	p.IDs = list(r, 11, r.remembered)
+	p.Reserved = list(r, 9, r.reserved)
 }
 
 // maxChunks bounds how many parcels a partition is cut into.
@@ -178,15 +179,30 @@ const maxChunks = 1 << 16
 func (r *reader) state(s *bucket.State) {
 	s.Key, s.Debt, s.Left = r.text(bucket.MaxKey), r.int(), time.Duration(r.int())
 	s.Lent, s.LentFor = r.int(), time.Duration(r.int())
+	s.Limit = r.limit()
+}
+
+func (r *reader) limit() bucket.Limit {
 	i := r.small(uint64(len(r.limits)))
 	if i < len(r.limits) {
-		s.Limit = r.limits[i]
-		return
+		return r.limits[i]
 	}
 	l := bucket.Limit{Tokens: r.int(), Per: time.Duration(r.int()), Burst: r.int(), Queue: r.int(), Window: bucket.Window(r.byte())}
 	l.Zone = r.text(maxZone)
-	s.Limit = l
 	r.limits = append(r.limits, l)
+	return l
+}
+
+// reserved reads a reservation, whose texts have memory of their own: a store keeps them for long.
+func (r *reader) reserved(b *bucket.Reserved) {
+	b.Key, b.ID = strings.Clone(r.text(bucket.MaxKey)), strings.Clone(r.text(bucket.MaxID))
+	b.Limit = r.limit()
+	b.Cost, b.Round, b.Left, b.Least, b.Charged = r.int(), r.uint(), time.Duration(r.int()), r.int(), r.int()
+	ended := r.byte()
+	if ended > isSettled|isUndone {
+		r.bad("a reservation ended as %d", ended)
+	}
+	b.Settled, b.Undone = ended&isSettled != 0, ended&isUndone != 0
 }
 
 // maxZone is more than the name of any time zone has.

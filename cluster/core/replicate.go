@@ -66,7 +66,7 @@ func chunkBy[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
 // touch makes changes be sent later.
 func (n *Core) touch(changes []bucket.Change) {
 	for i := range changes {
-		n.Store.Touch(changes[i].Partition, changes[i].Key, changes[i].Replaces)
+		n.Store.Retell(&changes[i])
 	}
 }
 
@@ -175,7 +175,22 @@ func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 		} else {
 			_ = n.Replicas.Import(now, p, one)
 		}
+		n.reserve(now, n.Replicas, p, c.Reserved)
 	}
+	n.reserve(now, n.Replicas, p, pl.Reserved)
+}
+
+// reserve imports reservations of p, whose buckets are there. An error is a full store, or one that breaks a rule: the others
+// are kept.
+func (n *Core) reserve(now bucket.Instant, to *bucket.Store, p int, all []bucket.Reserved) {
+	switch n.plant {
+	case plantUnsettle:
+		all = unsettled(all)
+	case plantEternal:
+		all = eternal(all)
+	default: // no bug here
+	}
+	_ = to.ImportReserved(now, p, all)
 }
 
 // copiedBy notes what became of replicas sent to m: r is nil if that is not known.
@@ -219,8 +234,8 @@ func (n *Core) copyAgain(msg *Message) {
 		if n.plant == plantLoseReplicas {
 			continue
 		}
-		for _, c := range pl.Changes {
-			n.Store.Touch(p, c.Key, c.Replaces)
+		for i := range pl.Changes {
+			n.Store.Retell(&pl.Changes[i])
 		}
 	}
 }

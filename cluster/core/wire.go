@@ -150,7 +150,7 @@ func (p *Parcel) append(b []byte, limits *limitsOut) []byte {
 	for i := range p.IDs {
 		b = appendRemembered(b, &p.IDs[i])
 	}
-	return b
+	return limits.appendReserved(b, p)
 }
 
 // limitsOut are the limits that a message has named already: each is written once, and by its number after that.
@@ -162,20 +162,67 @@ func (l *limitsOut) appendState(b []byte, s *bucket.State) []byte {
 	b = binary.AppendVarint(b, int64(s.Left))
 	b = binary.AppendVarint(b, s.Lent)
 	b = binary.AppendVarint(b, int64(s.LentFor))
-	if i, ok := l.of[s.Limit]; ok {
+	return l.append(b, s.Limit)
+}
+
+func (l *limitsOut) append(b []byte, limit bucket.Limit) []byte {
+	if i, ok := l.of[limit]; ok {
 		return binary.AppendUvarint(b, uint64(i))
 	}
 	if l.of == nil {
 		l.of = map[bucket.Limit]int{}
 	}
 	b = binary.AppendUvarint(b, uint64(len(l.of)))
-	l.of[s.Limit] = len(l.of)
-	b = binary.AppendVarint(b, s.Limit.Tokens)
-	b = binary.AppendVarint(b, int64(s.Limit.Per))
-	b = binary.AppendVarint(b, s.Limit.Burst)
-	b = binary.AppendVarint(b, s.Limit.Queue)
-	b = append(b, byte(s.Limit.Window))
-	return appendText(b, s.Limit.Zone)
+	l.of[limit] = len(l.of)
+	b = binary.AppendVarint(b, limit.Tokens)
+	b = binary.AppendVarint(b, int64(limit.Per))
+	b = binary.AppendVarint(b, limit.Burst)
+	b = binary.AppendVarint(b, limit.Queue)
+	b = append(b, byte(limit.Window))
+	return appendText(b, limit.Zone)
+}
+
+// appendReserved writes the reservations of p, and of its changes.
+func (l *limitsOut) appendReserved(b []byte, p *Parcel) []byte {
+	count := len(p.Reserved)
+	for i := range p.Changes {
+		count += len(p.Changes[i].Reserved)
+	}
+	b = binary.AppendUvarint(b, uint64(count))
+	for i := range p.Reserved {
+		b = l.appendOne(b, &p.Reserved[i])
+	}
+	for i := range p.Changes {
+		for k := range p.Changes[i].Reserved {
+			b = l.appendOne(b, &p.Changes[i].Reserved[k])
+		}
+	}
+	return b
+}
+
+// The bits that say how a reservation has ended.
+const (
+	isSettled = 1 << iota
+	isUndone
+)
+
+func (l *limitsOut) appendOne(b []byte, r *bucket.Reserved) []byte {
+	b = appendText(b, r.Key)
+	b = appendText(b, r.ID)
+	b = l.append(b, r.Limit)
+	b = binary.AppendVarint(b, r.Cost)
+	b = binary.AppendUvarint(b, r.Round)
+	b = binary.AppendVarint(b, int64(r.Left))
+	b = binary.AppendVarint(b, r.Least)
+	b = binary.AppendVarint(b, r.Charged)
+	ended := byte(0)
+	if r.Settled {
+		ended |= isSettled
+	}
+	if r.Undone {
+		ended |= isUndone
+	}
+	return append(b, ended)
 }
 
 func appendRemembered(b []byte, r *bucket.Remembered) []byte {

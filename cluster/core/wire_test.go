@@ -42,6 +42,15 @@ func drawState(t *rapid.T) bucket.State {
 	}
 }
 
+func drawReserved(t *rapid.T) bucket.Reserved {
+	return bucket.Reserved{
+		Key: drawText(bucket.MaxKey).Draw(t, "key"), ID: drawText(bucket.MaxID).Draw(t, "id"), Limit: drawState(t).Limit,
+		Cost: rapid.Int64().Draw(t, "cost"), Round: rapid.Uint64().Draw(t, "round"), Left: time.Duration(rapid.Int64().Draw(t, "left")),
+		Least: rapid.Int64().Draw(t, "least"), Charged: rapid.Int64().Draw(t, "charged"), Settled: rapid.Bool().Draw(t, "settled"),
+		Undone: rapid.Bool().Draw(t, "undone"),
+	}
+}
+
 func drawParcel(t *rapid.T) Parcel {
 	p := Parcel{
 		Partition: ring.Partition(rapid.Uint16().Draw(t, "partition")), Term: drawTerm(t), Round: rapid.Uint64().Draw(t, "round"),
@@ -52,6 +61,7 @@ func drawParcel(t *rapid.T) Parcel {
 	p.Changes = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) bucket.Change {
 		return bucket.Change{Partition: int(p.Partition), State: drawState(t), Replaces: rapid.Bool().Draw(t, "replaces")}
 	}), 0, 4).Draw(t, "changes")
+	p.Reserved = rapid.SliceOfN(rapid.Custom(drawReserved), 0, 4).Draw(t, "reserved")
 	p.IDs = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) bucket.Remembered {
 		return bucket.Remembered{
 			Key: drawText(bucket.MaxKey).Draw(t, "key"), ID: drawText(bucket.MaxID).Draw(t, "id"), Age: time.Duration(rapid.Int64().Draw(t, "age")),
