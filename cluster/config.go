@@ -49,6 +49,10 @@ type Config struct {
 	// MaxKeys is the most buckets this node keeps. Default: 10,000,000, some 64 bytes each beyond the key.
 	MaxKeys int
 
+	// MaxReservations is the most living reservations this node keeps, of the keys that it holds. Default: 100,000, some 300 bytes
+	// each. Those beyond are refused with bucket.ErrFull.
+	MaxReservations int
+
 	// PeerWait is how long a check waits for another node that is silent. Default: 50ms. Less answers sooner and degrades more
 	// often. For one that is slow but heard of, and for a partition on its way, a check waits half a second.
 	PeerWait time.Duration
@@ -116,6 +120,8 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: ForgetAfter is %v, want more than 0", ErrConfig, c.ForgetAfter)
 	case c.Settle < 0:
 		return fmt.Errorf("%w: Settle is %v, want more than 0", ErrConfig, c.Settle)
+	case c.MaxReservations < 0:
+		return fmt.Errorf("%w: MaxReservations is %d, want 1 or more", ErrConfig, c.MaxReservations)
 	case c.MaxKeys < 0:
 		return fmt.Errorf("%w: MaxKeys is %d, want 1 or more", ErrConfig, c.MaxKeys)
 	}

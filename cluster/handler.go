@@ -76,6 +76,8 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 		err = n.reset(a)
 	case OpLend:
 		err = n.lend(now, from, a)
+	case OpSettle:
+		err = n.settleAll(now, a)
 	case OpCharge:
 		err = n.charge(now, a)
 	default:

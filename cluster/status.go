@@ -10,24 +10,25 @@ import (
 
 // Status is what a node knows of itself and of the cluster at one moment.
 type Status struct {
-	Node       ring.Member    `json:"node"`
-	Role       Role           `json:"role"`
-	Ready      bool           `json:"ready"`      // has joined, or was told to serve alone, and serves
-	Label      string         `json:"label"`      // of the cluster
-	Policy     string         `json:"policy"`     // hash of the one that the node goes by, in hexadecimal; empty for none
-	Policies   int            `json:"policies"`   // how many different ones the members go by, and none is one too: 1 where all agree
-	Epoch      string         `json:"epoch"`      // of the ring, in hexadecimal; nodes with equal ones agree on every target
-	Ring       string         `json:"ring"`       // parameters of the ring
-	Members    []MemberStatus `json:"members"`    // in order of their ids, this node among them
-	Partitions int            `json:"partitions"` // held by this node
-	Wanted     int            `json:"wanted"`     // that it should hold, and does not yet
-	Deciding   bool           `json:"deciding"`   // false while more than half of the holders do not hear it, and at a gateway
-	Keys       int            `json:"keys"`       // buckets in memory
-	Evicted    uint64         `json:"evicted"`    // buckets dropped because MaxKeys was reached
-	Degraded   uint64         `json:"degraded"`   // checks that were answered without their holder
-	Repeated   uint64         `json:"repeated"`   // checks that were denied by what their holder had said before
-	Leased     uint64         `json:"leased"`     // checks that were admitted by what holders have lent
-	Uptime     time.Duration  `json:"uptime_ns"`  // since Run
+	Node         ring.Member    `json:"node"`
+	Role         Role           `json:"role"`
+	Ready        bool           `json:"ready"`        // has joined, or was told to serve alone, and serves
+	Label        string         `json:"label"`        // of the cluster
+	Policy       string         `json:"policy"`       // hash of the one that the node goes by, in hexadecimal; empty for none
+	Policies     int            `json:"policies"`     // how many different ones the members go by, and none is one too: 1 where all agree
+	Epoch        string         `json:"epoch"`        // of the ring, in hexadecimal; nodes with equal ones agree on every target
+	Ring         string         `json:"ring"`         // parameters of the ring
+	Members      []MemberStatus `json:"members"`      // in order of their ids, this node among them
+	Partitions   int            `json:"partitions"`   // held by this node
+	Wanted       int            `json:"wanted"`       // that it should hold, and does not yet
+	Deciding     bool           `json:"deciding"`     // false while more than half of the holders do not hear it, and at a gateway
+	Keys         int            `json:"keys"`         // buckets in memory
+	Reservations int            `json:"reservations"` // outstanding, of the keys that this node holds
+	Evicted      uint64         `json:"evicted"`      // buckets dropped because MaxKeys was reached
+	Degraded     uint64         `json:"degraded"`     // checks that were answered without their holder
+	Repeated     uint64         `json:"repeated"`     // checks that were denied by what their holder had said before
+	Leased       uint64         `json:"leased"`       // checks that were admitted by what holders have lent
+	Uptime       time.Duration  `json:"uptime_ns"`    // since Run
 }
 
 // MemberStatus is what a node knows of one member.
@@ -55,7 +56,7 @@ func (n *Node) Status() Status {
 		Repeated: n.denials.repeated.Load(), Leased: n.leases.checks(),
 	}
 	stats := n.store.Stats()
-	s.Keys, s.Evicted = stats.Keys, stats.Evicted
+	s.Keys, s.Evicted, s.Reservations = stats.Keys, stats.Evicted, stats.Reservations
 	n.mu.Lock()
 	if !n.started.IsZero() {
 		s.Uptime = time.Since(n.started)

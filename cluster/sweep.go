@@ -13,7 +13,7 @@ const (
 	clockStep = 20 * time.Millisecond
 )
 
-// sweep drops full buckets and makes windows follow the wall clock when it was set.
+// sweep drops full buckets and reservations whose time is over, and makes windows follow the wall clock when it was set.
 func (n *Node) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepTick)
 	defer tick.Stop()
@@ -26,6 +26,8 @@ func (n *Node) sweep(ctx context.Context) error {
 		case <-tick.C:
 			now := n.now()
 			n.store.Sweep(now, each)
+			n.store.Expire(now)
+			n.replicas.Expire(now)
 			n.replicas.Sweep(now, each)
 			n.shares.sweep(now)
 			is := time.Now().Round(0).Add(-time.Duration(now))

@@ -22,7 +22,7 @@ var (
 )
 
 // Protocol is the version of what nodes say to each other. Nodes with different ones do not speak.
-const Protocol = 3
+const Protocol = 4
 
 // A Term counts the holders that a partition has had; the higher replaces the lower.
 type Term = core.Term
@@ -39,6 +39,7 @@ const (
 	OpCharge           // take the costs whether the tokens are there or not: they were admitted without the holder
 	OpForget           // forget what was denied of the keys: they were given tokens. It may be asked of anybody
 	OpLend             // lend tokens of the only check's key, so many that Cost are lent with Rest; take Back
+	OpSettle           // say what the reservations with the checks' keys and ids came to, their Costs; or renew them for their Reserve
 )
 
 // A Check is one request inside an Ask, and its decision.
@@ -54,6 +55,9 @@ type Check struct {
 
 	// Decision is the holder's decision. Its Node is left empty on the wire: it is the answering peer.
 	Decision bucket.Decision
+
+	// Settled answers an OpSettle; it is zero for others.
+	Settled bucket.Settled
 }
 
 // An Ask is one question from a node to a peer, with room for its answer. Its checks are decided on together: all or
@@ -145,7 +149,7 @@ type AnswerStatus uint8
 
 // The statuses of an Answer.
 const (
-	Decided   AnswerStatus = iota // done; for OpTake and OpLend every check has its decision
+	Decided   AnswerStatus = iota // done; for OpTake and OpLend every check has its decision, for OpSettle its Settled
 	NotHolder                     // at least one partition is not the peer's; nothing was taken
 	Invalid                       // the ask breaks a rule; nothing was taken
 )

@@ -59,9 +59,10 @@ func table() []row {
 		{bucket.ErrKey, bad("bad-key", "The key is not valid")},
 		{bucket.ErrCost, bad("bad-cost", "The cost is not valid")},
 		{bucket.ErrID, bad("bad-id", "The request id is not valid")},
+		{bucket.ErrReserve, bad("bad-reservation", "The reservation is not valid")},
 		{bucket.ErrConflict, bad("conflict", "Two checks contradict each other")},
 		{bucket.ErrMoved, unavailable("moved", "The bucket is moving to another node")},
-		{bucket.ErrFull, unavailable("full", "The node has no room for another bucket")},
+		{bucket.ErrFull, unavailable("full", "The node has no room for another bucket or reservation")},
 
 		{ErrTooLarge, fault(codes.ResourceExhausted, http.StatusRequestEntityTooLarge, "too-large", "The request is too large")},
 		{ErrMediaType, fault(codes.InvalidArgument, http.StatusUnsupportedMediaType, "bad-media-type", "The body is not JSON")},

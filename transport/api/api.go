@@ -21,6 +21,9 @@ type Limiter interface {
 	// CheckAll takes the costs of all of rs or of none. Its answer has one decision for each, in their order.
 	CheckAll(ctx context.Context, rs []bucket.Request) (bucket.Decisions, error)
 
+	// Settle says what reservations came to. Its answer has one Settled for each.
+	Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Settled, error)
+
 	// Reset forgets the bucket named key: it is full again.
 	Reset(ctx context.Context, key string) error
 

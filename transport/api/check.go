@@ -83,6 +83,27 @@ func validID(at place, id string) error {
 	return nil
 }
 
+// validTTL says what is wrong with how long a reservation is to be kept, in milliseconds.
+func validTTL(at place, ms int64) error {
+	if most := bucket.MaxReserve.Milliseconds(); ms < 1 || ms > most {
+		return fmt.Errorf("%w: %s is %d; want 1 to %d milliseconds", bucket.ErrReserve, at.of("ttl_ms"), ms, most)
+	}
+	return nil
+}
+
+// validReserve says what is wrong with how r, whose limit is text, reserves or does not.
+func validReserve(at place, r *bucket.Request, text string) error {
+	switch {
+	case r.Reserve == 0 && r.Cost > 0 && r.Limit.Window == bucket.Concurrency:
+		return fmt.Errorf("%w: %s is missing; limit %q wants to know how long its tokens are kept at most", bucket.ErrReserve, at.of("ttl_ms"), text)
+	case r.Reserve > 0 && r.ID == "":
+		return fmt.Errorf("%w: %s is missing; want 1 to %d bytes by which the reservation is settled", bucket.ErrReserve, at.of("id"), bucket.MaxID)
+	case r.Reserve > 0 && r.Limit.Queue > 0:
+		return fmt.Errorf("%w: %s is %q; want a limit without a queue", bucket.ErrReserve, at.of("limit"), text)
+	}
+	return nil
+}
+
 // validName says what is wrong with the name of a limit.
 func validName(at place, name string) error {
 	if len(name) > MaxName {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/transport"
@@ -14,6 +15,9 @@ type decoder struct {
 	checks []check
 	many   bool // the body has the form {"checks":[...]}
 	seen   fields
+
+	reserve time.Duration // where it is not 0, the checks reserve for so long if they do not say
+	slots   bool          // of Concurrency limits only
 }
 
 // fields is a set of fields of one object.
@@ -29,12 +33,13 @@ const (
 	hasDurability
 	hasOnLost
 	hasColdStart
+	hasTTL
 	hasChecks
 )
 
 // checkFields returns the names of the fields of a check.
 func checkFields() []string {
-	return []string{"key", "limit", "cost", "id", "name", "durability", "on_lost", "cold_start"}
+	return []string{"key", "limit", "cost", "id", "name", "durability", "on_lost", "cold_start", "ttl_ms"}
 }
 
 // decode reads the whole body: the fields of one check, or checks with an array of them.
@@ -96,6 +101,14 @@ func (d *decoder) complete(c *check) error {
 	case d.seen&hasLimit == 0:
 		return missingLimit(d.in)
 	}
+	if d.reserve > 0 {
+		if err := d.reserved(c); err != nil {
+			return err
+		}
+	}
+	if err := validReserve(d.in, &c.req, c.text); err != nil {
+		return err
+	}
 	return validBurst(d.in, c.req.Cost, limitText{c.req.Limit, c.text})
 }
 
@@ -128,6 +141,8 @@ func (d *decoder) checkField(c *check, name []byte) (err error) {
 		return word(d, hasOnLost, "on_lost", &r.OnLost, onLosts())
 	case "cold_start":
 		return word(d, hasColdStart, "cold_start", &r.ColdStart, coldStarts())
+	case "ttl_ms":
+		return d.ttl(&r.Reserve)
 	}
 	known := checkFields()
 	if d.in == single {
@@ -172,6 +187,19 @@ func (d *decoder) cost(r *bucket.Request) (err error) {
 		return err
 	}
 	return validCost(d.in, r.Cost)
+}
+
+// ttl reads how long something is reserved.
+func (d *decoder) ttl(v *time.Duration) error {
+	if err := d.once(hasTTL, "ttl_ms"); err != nil {
+		return err
+	}
+	ms, err := d.integer("ttl_ms")
+	if err != nil {
+		return err
+	}
+	*v = time.Duration(ms) * time.Millisecond
+	return validTTL(d.in, ms)
 }
 
 // word reads one of known words into v.

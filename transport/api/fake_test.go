@@ -68,6 +68,20 @@ func (f *fake) Check(ctx context.Context, r bucket.Request) (bucket.Decision, er
 	return d, err
 }
 
+func (f *fake) Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Settled, error) {
+	if err := f.begin(); err != nil {
+		return nil, err
+	}
+	said := make([]bucket.Settled, len(s))
+	for i := range s {
+		var err error
+		if said[i], err = f.store.Settle(f.now(), 0, &s[i]); err != nil {
+			return nil, err
+		}
+	}
+	return said, nil
+}
+
 func (f *fake) CheckAll(ctx context.Context, rs []bucket.Request) (bucket.Decisions, error) {
 	if err := f.begin(rs...); err != nil {
 		return nil, err

@@ -20,9 +20,16 @@ const (
 	PathCheck  = "/v1/check"
 	PathReset  = "/v1/reset"
 	PathStatus = "/v1/status"
+
+	PathReserve = "/v1/reserve"
+	PathSettle  = "/v1/settle"
+	PathCancel  = "/v1/cancel"
+	PathAcquire = "/v1/acquire"
+	PathRelease = "/v1/release"
 )
 
-// NewHTTP returns the HTTP/JSON API over l: POST /v1/check, POST /v1/reset and GET /v1/status.
+// NewHTTP returns the HTTP/JSON API over l: POST /v1/check, /v1/reserve, /v1/settle, /v1/cancel, /v1/acquire, /v1/release and
+// /v1/reset, and GET /v1/status.
 //
 // Durations are in whole milliseconds, rounded up; -1 says never. A body of checks is answered with the fields of the
 // whole, which are those of the first check that was denied or else of the one with the fewest tokens left, and an array
@@ -63,6 +70,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = h.post(w, r, h.check)
 	case PathReset:
 		err = h.post(w, r, h.reset)
+	case PathReserve:
+		err = h.post(w, r, h.reserve)
+	case PathAcquire:
+		err = h.post(w, r, h.acquire)
+	case PathSettle:
+		err = h.post(w, r, h.settle)
+	case PathCancel, PathRelease:
+		err = h.post(w, r, h.cancel)
 	case PathStatus:
 		err = h.status(w, r)
 	default:
@@ -155,6 +170,12 @@ func (h *handler) check(w http.ResponseWriter, r *http.Request, k *work) error {
 	if err := d.decode(); err != nil {
 		return err
 	}
+	return h.decide(w, r, k)
+}
+
+// decide answers what k has decoded.
+func (h *handler) decide(w http.ResponseWriter, r *http.Request, k *work) error {
+	d := &k.decoder
 	v, err := decide(r.Context(), h.limiter, d.checks)
 	if err != nil {
 		return err

@@ -105,6 +105,17 @@ func (f *fleet) dial(ctx context.Context, addr string) (net.Conn, error) {
 
 func (f *fleet) now() bucket.Instant { return bucket.Instant(time.Since(f.start)) }
 
+func (n *node) Settle(_ context.Context, all ...bucket.Settlement) ([]bucket.Settled, error) {
+	said := make([]bucket.Settled, len(all))
+	for i := range all {
+		var err error
+		if said[i], err = n.store.Settle(n.now(), 0, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return said, nil
+}
+
 func (n *node) Check(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
 	all, err := n.CheckAll(ctx, []bucket.Request{r})
 	if err != nil {

@@ -38,6 +38,11 @@ func appendAnswer(b []byte, a *cluster.Ask, self ring.Member) []byte {
 	b = appendBytes(b, 7, a.Answer.Body)
 	b = appendUint(b, 8, uint64(a.Answer.Held))
 	b = appendUint(b, 9, uint64(a.Answer.Next))
+	if a.Answer.Status == cluster.Decided && a.Op == cluster.OpSettle {
+		for i := range a.Checks {
+			b = appendSettled(b, &a.Checks[i].Settled)
+		}
+	}
 	return end(b, at)
 }
 
@@ -72,7 +77,7 @@ func appendDecision(b []byte, d *bucket.Decision, self ring.Member) []byte {
 func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 	a.Answer = cluster.Answer{}
 	var status uint64
-	decisions := 0
+	decisions, settled := 0, 0
 	c := cursor{rest: b}
 	for tag := c.next(); tag != 0; tag = c.next() {
 		switch tag {
@@ -94,6 +99,14 @@ func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 				return err
 			}
 			decisions++
+		case 10<<3 | asBytes:
+			if settled == len(a.Checks) {
+				return errors.New("it has settled more than the ask has checks")
+			}
+			if err := decodeSettled(c.bytes(), &a.Checks[settled].Settled); err != nil {
+				return err
+			}
+			settled++
 		case 7<<3 | asBytes:
 			a.Answer.Body = bytes.Clone(c.bytes())
 		case 8<<3 | asVarint:
@@ -105,13 +118,17 @@ func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 		}
 	}
 	a.Answer.Status = cluster.AnswerStatus(status)
-	return checkAnswer(a, uint32(status), decisions, peer, c.bad)
+	return checkAnswer(a, uint32(status), decisions, settled, peer, c.bad)
 }
 
-func checkAnswer(a *cluster.Ask, status uint32, decisions int, peer ring.Member, bad bool) error {
-	want := 0
-	if status == uint32(cluster.Decided) && decides(a.Op) {
+func checkAnswer(a *cluster.Ask, status uint32, decisions, settled int, peer ring.Member, bad bool) error {
+	want, settles := 0, 0
+	switch {
+	case status != uint32(cluster.Decided):
+	case decides(a.Op):
 		want = len(a.Checks)
+	case a.Op == cluster.OpSettle:
+		settles = len(a.Checks)
 	}
 	switch {
 	case bad:
@@ -120,6 +137,8 @@ func checkAnswer(a *cluster.Ask, status uint32, decisions int, peer ring.Member,
 		return fmt.Errorf("status is %d, which is unknown", status)
 	case decisions != want:
 		return fmt.Errorf("it has %d decisions: want %d", decisions, want)
+	case settled != settles:
+		return fmt.Errorf("it has settled %d: want %d", settled, settles)
 	case len(a.Answer.Holder) > maxName || !utf8.ValidString(string(a.Answer.Holder)):
 		return fmt.Errorf("holder: want at most %d bytes of UTF-8", maxName)
 	case a.Answer.Held < 0 || a.Answer.Next < 0:
@@ -193,6 +212,38 @@ func checkDecision(d *bucket.Decision, source uint32, bad bool) error {
 		return errors.New("decision: an amount or duration is negative")
 	case !utf8.ValidString(d.Node):
 		return errors.New("decision: node is not UTF-8")
+	}
+	return nil
+}
+
+func appendSettled(b []byte, s *bucket.Settled) []byte {
+	b, at := begin(b, 10)
+	b = appendBool(b, 1, s.Known)
+	b = appendUint(b, 2, uint64(s.Reserved))
+	b = appendUint(b, 3, uint64(s.Charged))
+	return end(b, at)
+}
+
+func decodeSettled(b []byte, s *bucket.Settled) error {
+	*s = bucket.Settled{}
+	c := cursor{rest: b}
+	for tag := c.next(); tag != 0; tag = c.next() {
+		switch tag {
+		case 1<<3 | asVarint:
+			s.Known = protowire.DecodeBool(c.varint())
+		case 2<<3 | asVarint:
+			s.Reserved = int64(c.varint())
+		case 3<<3 | asVarint:
+			s.Charged = int64(c.varint())
+		default:
+			c.skip(tag)
+		}
+	}
+	switch {
+	case c.bad:
+		return errors.New("settled: its bytes are not")
+	case s.Reserved < 0 || s.Charged < 0:
+		return errors.New("settled: an amount is negative")
 	}
 	return nil
 }

@@ -68,6 +68,7 @@ func appendCheck(b []byte, c *cluster.Check) []byte {
 	b = appendUint(b, 7, uint64(c.Request.OnLost))
 	b = appendUint(b, 8, uint64(c.Request.Durability))
 	b = appendUint(b, 9, uint64(c.Request.ColdStart))
+	b = appendUint(b, 10, uint64(c.Request.Reserve))
 	return end(b, at)
 }
 
@@ -133,7 +134,7 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 	switch {
 	case bad:
 		return errors.New("its bytes are not an ask")
-	case op > uint32(cluster.OpLend):
+	case op > uint32(cluster.OpSettle):
 		return fmt.Errorf("op is %d, which is unknown", op)
 	case hop > 255:
 		return fmt.Errorf("hop is %d: want 0 to 255", hop)
@@ -199,6 +200,8 @@ func decodeCheck(b []byte, k *cluster.Check) error {
 			durability = c.varint()
 		case 9<<3 | asVarint:
 			coldStart = c.varint()
+		case 10<<3 | asVarint:
+			r.Reserve = time.Duration(c.varint())
 		default:
 			c.skip(tag)
 		}
@@ -218,6 +221,8 @@ func checkCheck(k *cluster.Check, partition, onLost, durability, coldStart uint3
 		return fmt.Errorf("partition is %d: want at most 65535", partition)
 	case r.Cost < 0 || r.Cost > bucket.MaxCost:
 		return fmt.Errorf("cost is %d tokens: want 0 to %d", r.Cost, bucket.MaxCost)
+	case r.Reserve < 0 || r.Reserve > bucket.MaxReserve:
+		return fmt.Errorf("reserve is %dns: want 0 to %d", r.Reserve, bucket.MaxReserve)
 	case onLost > uint32(bucket.Allow):
 		return fmt.Errorf("on_lost is %d, which is unknown", onLost)
 	case durability > uint32(bucket.Ephemeral):
@@ -267,7 +272,7 @@ func decodeLimit(b []byte, l *bucket.Limit) error {
 	if c.bad {
 		return errors.New("limit: its bytes are not one")
 	}
-	if uint32(window) > uint32(bucket.Year) {
+	if uint32(window) > uint32(bucket.Concurrency) {
 		return fmt.Errorf("limit: window is %d, which is unknown", uint32(window))
 	}
 	l.Window = bucket.Window(window)

@@ -31,7 +31,7 @@ var (
 
 var anyAsk = rapid.Custom(func(t *rapid.T) cluster.Ask {
 	a := cluster.Ask{
-		Op:     cluster.Op(rapid.IntRange(0, 6).Draw(t, "op")),
+		Op:     cluster.Op(rapid.IntRange(0, 7).Draw(t, "op")),
 		Epoch:  rapid.Uint64().Draw(t, "epoch"),
 		Holder: anyName.Draw(t, "holder"),
 		Hop:    rapid.Uint8().Draw(t, "hop"),
@@ -57,10 +57,11 @@ var anyCheck = rapid.Custom(func(t *rapid.T) cluster.Check {
 			Limit: bucket.Limit{
 				Tokens: rapid.Int64().Draw(t, "tokens"), Per: time.Duration(rapid.Int64().Draw(t, "per")),
 				Burst: rapid.Int64().Draw(t, "burst"), Queue: rapid.Int64().Draw(t, "queue"),
-				Window: bucket.Window(rapid.IntRange(0, 6).Draw(t, "window")), Zone: anyText.Draw(t, "zone"),
+				Window: bucket.Window(rapid.IntRange(0, 7).Draw(t, "window")), Zone: anyText.Draw(t, "zone"),
 			},
 			Cost:       rapid.Int64Range(0, bucket.MaxCost).Draw(t, "cost"),
 			ID:         anyText.Draw(t, "id"),
+			Reserve:    time.Duration(rapid.Int64Range(0, int64(bucket.MaxReserve)).Draw(t, "reserve")),
 			OnLost:     bucket.OnLost(rapid.IntRange(0, 2).Draw(t, "on_lost")),
 			Durability: bucket.Durability(rapid.IntRange(0, 2).Draw(t, "durability")),
 			ColdStart:  bucket.ColdStart(rapid.IntRange(0, 1).Draw(t, "cold_start")),
@@ -95,6 +96,11 @@ var answered = rapid.Custom(func(t *rapid.T) cluster.Ask {
 			if decides(a.Op) {
 				a.Checks[i].Decision = anyDecision.Draw(t, "decision")
 			}
+			if a.Op == cluster.OpSettle {
+				a.Checks[i].Settled = bucket.Settled{
+					Known: rapid.Bool().Draw(t, "known"), Reserved: anyAmount.Draw(t, "reserved"), Charged: anyAmount.Draw(t, "charged"),
+				}
+			}
 		}
 	case cluster.NotHolder:
 		a.Answer.Holder = anyName.Draw(t, "holder")
@@ -118,6 +124,7 @@ func askToProto(a *cluster.Ask) *peerpb.Ask {
 				Window: peerpb.Window(r.Limit.Window), Zone: r.Limit.Zone,
 			},
 			OnLost: peerpb.OnLost(r.OnLost), Durability: peerpb.Durability(r.Durability), ColdStart: peerpb.ColdStart(r.ColdStart),
+			ReserveNs: int64(r.Reserve),
 		})
 	}
 	return p
@@ -139,6 +146,7 @@ func askFromProto(p *peerpb.Ask) cluster.Ask {
 					Window: bucket.Window(l.GetWindow()), Zone: l.GetZone(),
 				},
 				OnLost: bucket.OnLost(c.OnLost), Durability: bucket.Durability(c.Durability), ColdStart: bucket.ColdStart(c.ColdStart),
+				Reserve: time.Duration(c.ReserveNs),
 			},
 		})
 	}
@@ -152,6 +160,11 @@ func answerToProto(a *cluster.Ask) *peerpb.Answer {
 	}
 	if a.Answer.Status == cluster.Decided && a.Answer.Holder == "b" {
 		p.Holder = ""
+	}
+	if a.Answer.Status == cluster.Decided && a.Op == cluster.OpSettle {
+		for _, c := range a.Checks {
+			p.Settled = append(p.Settled, &peerpb.Settled{Known: c.Settled.Known, Reserved: c.Settled.Reserved, Charged: c.Settled.Charged})
+		}
 	}
 	if a.Answer.Status != cluster.Decided || !decides(a.Op) {
 		return p
@@ -266,6 +279,9 @@ func TestGoldenFrames(t *testing.T) {
 	lent.Answer = cluster.Answer{Holder: "b", Term: 5, Held: 400, Next: 30}
 	told := newTell([]byte("what one core says"), 50*time.Millisecond)
 	told.Answer = cluster.Answer{Holder: "b", Body: []byte("what the other does")}
+	settled := newAsk("tenant/42", 50*time.Millisecond)
+	settled.Op, settled.Checks[0].Request.ID, settled.Checks[0].Request.Reserve = cluster.OpSettle, "req-1", time.Second
+	settled.Answer, settled.Checks[0].Settled = cluster.Answer{Holder: "b", Term: 5}, bucket.Settled{Known: true, Reserved: 300, Charged: 7}
 	moved := &cluster.Ask{Answer: cluster.Answer{Status: cluster.NotHolder, Holder: "c", Term: 6}}
 	frames := [][]byte{
 		appendOpening(nil, helloOf("a")),
@@ -275,6 +291,8 @@ func TestGoldenFrames(t *testing.T) {
 		appendAnswer(appendSeq(nil, 1), told, "b"),
 		appendAsk(appendSeq(nil, 2), lent, 49*time.Millisecond),
 		appendAnswer(appendSeq(nil, 2), lent, "b"),
+		appendAsk(appendSeq(nil, 3), settled, 49*time.Millisecond),
+		appendAnswer(appendSeq(nil, 3), settled, "b"),
 	}
 	var got strings.Builder
 	for _, f := range frames {
@@ -300,6 +318,7 @@ func FuzzAsks(f *testing.F) {
 		{Hello: toProto(helloOf("a"))},
 		{Seq: 1, Asks: []*peerpb.Ask{rawAsk("k"), {}, rawAsk("")}},
 		{Seq: 1, Answers: []*peerpb.Answer{{}}},
+		{Seq: 1, Asks: []*peerpb.Ask{{Op: 7, WaitNs: 1, Checks: []*peerpb.Check{{Key: "k", Id: "i", ReserveNs: 1}}}}},
 		{Seq: 1, Asks: []*peerpb.Ask{{Op: 3, WaitNs: 1, Body: []byte("told")}, {Op: 3, WaitNs: 1}, rawAsk("k")}},
 	} {
 		b, _ := proto.Marshal(seed)
@@ -366,6 +385,7 @@ func FuzzAnswers(f *testing.F) {
 		{Status: 2, Reason: "bad"},
 		{Decisions: []*peerpb.Decision{{Allowed: true}, {Remaining: 3, Node: "c"}}},
 		{Body: []byte("told")},
+		{Settled: []*peerpb.Settled{{Known: true, Reserved: 7}, {Charged: 1}}},
 	} {
 		b, _ := proto.Marshal(&peerpb.Frame{Seq: 1, Answers: []*peerpb.Answer{seed}})
 		f.Add(b)
@@ -379,6 +399,8 @@ func FuzzAnswers(f *testing.F) {
 		a.Checks = append(a.Checks, a.Checks[0])
 		if len(b)%2 == 0 {
 			a = newTell([]byte("tell"), time.Second)
+		} else if len(b)%3 == 0 {
+			a.Op = cluster.OpSettle
 		}
 		if decodeAnswer(fr.answers[0], a, "b") != nil {
 			return

@@ -47,6 +47,8 @@ const (
 	Op_OP_FORGET Op = 5
 	// Lend lends tokens of the only check's key, so that the asker has cost tokens with rest, and takes back.
 	Op_OP_LEND Op = 6
+	// Settle says what the reservations with the checks' keys and ids came to, their costs; or renews them for their reserve_ns.
+	Op_OP_SETTLE Op = 7
 )
 
 // Enum value maps for Op.
@@ -59,6 +61,7 @@ var (
 		4: "OP_CHARGE",
 		5: "OP_FORGET",
 		6: "OP_LEND",
+		7: "OP_SETTLE",
 	}
 	Op_value = map[string]int32{
 		"OP_TAKE":   0,
@@ -68,6 +71,7 @@ var (
 		"OP_CHARGE": 4,
 		"OP_FORGET": 5,
 		"OP_LEND":   6,
+		"OP_SETTLE": 7,
 	}
 )
 
@@ -109,6 +113,8 @@ const (
 	Window_WINDOW_WEEK  Window = 4
 	Window_WINDOW_MONTH Window = 5
 	Window_WINDOW_YEAR  Window = 6
+	// Concurrency is no window: tokens come back when they are settled, or their time is over.
+	Window_WINDOW_CONCURRENCY Window = 7
 )
 
 // Enum value maps for Window.
@@ -121,15 +127,17 @@ var (
 		4: "WINDOW_WEEK",
 		5: "WINDOW_MONTH",
 		6: "WINDOW_YEAR",
+		7: "WINDOW_CONCURRENCY",
 	}
 	Window_value = map[string]int32{
-		"WINDOW_NONE":  0,
-		"WINDOW_FIXED": 1,
-		"WINDOW_HOUR":  2,
-		"WINDOW_DAY":   3,
-		"WINDOW_WEEK":  4,
-		"WINDOW_MONTH": 5,
-		"WINDOW_YEAR":  6,
+		"WINDOW_NONE":        0,
+		"WINDOW_FIXED":       1,
+		"WINDOW_HOUR":        2,
+		"WINDOW_DAY":         3,
+		"WINDOW_WEEK":        4,
+		"WINDOW_MONTH":       5,
+		"WINDOW_YEAR":        6,
+		"WINDOW_CONCURRENCY": 7,
 	}
 )
 
@@ -705,10 +713,12 @@ type Check struct {
 	// cost is 0 to 1e9 tokens.
 	Cost int64 `protobuf:"varint,5,opt,name=cost,proto3" json:"cost,omitempty"`
 	// id makes the request idempotent unless it is empty; at most 64 bytes.
-	Id            string     `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
-	OnLost        OnLost     `protobuf:"varint,7,opt,name=on_lost,json=onLost,proto3,enum=noria.peer.v1.OnLost" json:"on_lost,omitempty"`
-	Durability    Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=noria.peer.v1.Durability" json:"durability,omitempty"`
-	ColdStart     ColdStart  `protobuf:"varint,9,opt,name=cold_start,json=coldStart,proto3,enum=noria.peer.v1.ColdStart" json:"cold_start,omitempty"`
+	Id         string     `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
+	OnLost     OnLost     `protobuf:"varint,7,opt,name=on_lost,json=onLost,proto3,enum=noria.peer.v1.OnLost" json:"on_lost,omitempty"`
+	Durability Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=noria.peer.v1.Durability" json:"durability,omitempty"`
+	ColdStart  ColdStart  `protobuf:"varint,9,opt,name=cold_start,json=coldStart,proto3,enum=noria.peer.v1.ColdStart" json:"cold_start,omitempty"`
+	// reserve_ns makes the cost a reservation for so long, which is settled by key and id; 0 to 3.6e12.
+	ReserveNs     int64 `protobuf:"varint,10,opt,name=reserve_ns,json=reserveNs,proto3" json:"reserve_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -804,6 +814,13 @@ func (x *Check) GetColdStart() ColdStart {
 		return x.ColdStart
 	}
 	return ColdStart_COLD_START_FULL
+}
+
+func (x *Check) GetReserveNs() int64 {
+	if x != nil {
+		return x.ReserveNs
+	}
+	return 0
 }
 
 // Limit describes a bucket.
@@ -914,7 +931,9 @@ type Answer struct {
 	// held answers a Lend: how many tokens the peer counts as lent to the asker; 0 or more.
 	Held int64 `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
 	// next answers a Lend: how many tokens besides the peer has set aside for the asker's next one; 0 or more.
-	Next          int64 `protobuf:"varint,9,opt,name=next,proto3" json:"next,omitempty"`
+	Next int64 `protobuf:"varint,9,opt,name=next,proto3" json:"next,omitempty"`
+	// settled are one for each check of a decided Settle, in their order, and none otherwise.
+	Settled       []*Settled `protobuf:"bytes,10,rep,name=settled,proto3" json:"settled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1012,6 +1031,77 @@ func (x *Answer) GetNext() int64 {
 	return 0
 }
 
+func (x *Answer) GetSettled() []*Settled {
+	if x != nil {
+		return x.Settled
+	}
+	return nil
+}
+
+// Settled is what came of one check of a Settle.
+type Settled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// known says that there was such a reservation.
+	Known bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	// reserved is how many tokens were; 0 or more.
+	Reserved int64 `protobuf:"varint,2,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	// charged is how many tokens are charged for it now; 0 or more.
+	Charged       int64 `protobuf:"varint,3,opt,name=charged,proto3" json:"charged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settled) Reset() {
+	*x = Settled{}
+	mi := &file_peerpb_peer_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settled) ProtoMessage() {}
+
+func (x *Settled) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settled.ProtoReflect.Descriptor instead.
+func (*Settled) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Settled) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Settled) GetReserved() int64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
+func (x *Settled) GetCharged() int64 {
+	if x != nil {
+		return x.Charged
+	}
+	return 0
+}
+
 // Decision answers one Check.
 type Decision struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -1031,7 +1121,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_peerpb_peer_proto_msgTypes[6]
+	mi := &file_peerpb_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1133,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[6]
+	mi := &file_peerpb_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1146,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{6}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -1124,7 +1214,7 @@ type GreetRequest struct {
 
 func (x *GreetRequest) Reset() {
 	*x = GreetRequest{}
-	mi := &file_peerpb_peer_proto_msgTypes[7]
+	mi := &file_peerpb_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1226,7 @@ func (x *GreetRequest) String() string {
 func (*GreetRequest) ProtoMessage() {}
 
 func (x *GreetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[7]
+	mi := &file_peerpb_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1239,7 @@ func (x *GreetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GreetRequest.ProtoReflect.Descriptor instead.
 func (*GreetRequest) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{7}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{8}
 }
 
 // GreetResponse says who answers.
@@ -1162,7 +1252,7 @@ type GreetResponse struct {
 
 func (x *GreetResponse) Reset() {
 	*x = GreetResponse{}
-	mi := &file_peerpb_peer_proto_msgTypes[8]
+	mi := &file_peerpb_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1264,7 @@ func (x *GreetResponse) String() string {
 func (*GreetResponse) ProtoMessage() {}
 
 func (x *GreetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peerpb_peer_proto_msgTypes[8]
+	mi := &file_peerpb_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1277,7 @@ func (x *GreetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GreetResponse.ProtoReflect.Descriptor instead.
 func (*GreetResponse) Descriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{8}
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GreetResponse) GetHello() *Hello {
@@ -1224,7 +1314,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04body\x18\b \x01(\fR\x04body\x12\x12\n" +
 	"\x04rest\x18\t \x01(\x03R\x04rest\x12\x12\n" +
 	"\x04back\x18\n" +
-	" \x01(\x03R\x04back\"\xbf\x02\n" +
+	" \x01(\x03R\x04back\"\xde\x02\n" +
 	"\x05Check\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x10\n" +
@@ -1237,14 +1327,17 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"durability\x18\b \x01(\x0e2\x19.noria.peer.v1.DurabilityR\n" +
 	"durability\x127\n" +
 	"\n" +
-	"cold_start\x18\t \x01(\x0e2\x18.noria.peer.v1.ColdStartR\tcoldStart\"\xa5\x01\n" +
+	"cold_start\x18\t \x01(\x0e2\x18.noria.peer.v1.ColdStartR\tcoldStart\x12\x1d\n" +
+	"\n" +
+	"reserve_ns\x18\n" +
+	" \x01(\x03R\treserveNs\"\xa5\x01\n" +
 	"\x05Limit\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x15\n" +
 	"\x06per_ns\x18\x02 \x01(\x03R\x05perNs\x12\x14\n" +
 	"\x05burst\x18\x03 \x01(\x03R\x05burst\x12\x14\n" +
 	"\x05queue\x18\x04 \x01(\x03R\x05queue\x12-\n" +
 	"\x06window\x18\x05 \x01(\x0e2\x15.noria.peer.v1.WindowR\x06window\x12\x12\n" +
-	"\x04zone\x18\x06 \x01(\tR\x04zone\"\x84\x02\n" +
+	"\x04zone\x18\x06 \x01(\tR\x04zone\"\xb6\x02\n" +
 	"\x06Answer\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.noria.peer.v1.StatusR\x06status\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12\x12\n" +
@@ -1254,7 +1347,13 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\tdecisions\x18\x06 \x03(\v2\x17.noria.peer.v1.DecisionR\tdecisions\x12\x12\n" +
 	"\x04body\x18\a \x01(\fR\x04body\x12\x12\n" +
 	"\x04held\x18\b \x01(\x03R\x04held\x12\x12\n" +
-	"\x04next\x18\t \x01(\x03R\x04next\"\x88\x02\n" +
+	"\x04next\x18\t \x01(\x03R\x04next\x120\n" +
+	"\asettled\x18\n" +
+	" \x03(\v2\x16.noria.peer.v1.SettledR\asettled\"U\n" +
+	"\aSettled\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1a\n" +
+	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x18\n" +
+	"\acharged\x18\x03 \x01(\x03R\acharged\"\x88\x02\n" +
 	"\bDecision\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x1a\n" +
 	"\bdegraded\x18\x02 \x01(\bR\bdegraded\x12-\n" +
@@ -1266,7 +1365,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04node\x18\b \x01(\tR\x04node\"\x0e\n" +
 	"\fGreetRequest\";\n" +
 	"\rGreetResponse\x12*\n" +
-	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*f\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*u\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
@@ -1274,7 +1373,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\aOP_TELL\x10\x03\x12\r\n" +
 	"\tOP_CHARGE\x10\x04\x12\r\n" +
 	"\tOP_FORGET\x10\x05\x12\v\n" +
-	"\aOP_LEND\x10\x06*\x80\x01\n" +
+	"\aOP_LEND\x10\x06\x12\r\n" +
+	"\tOP_SETTLE\x10\a*\x98\x01\n" +
 	"\x06Window\x12\x0f\n" +
 	"\vWINDOW_NONE\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +
@@ -1283,7 +1383,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"WINDOW_DAY\x10\x03\x12\x0f\n" +
 	"\vWINDOW_WEEK\x10\x04\x12\x10\n" +
 	"\fWINDOW_MONTH\x10\x05\x12\x0f\n" +
-	"\vWINDOW_YEAR\x10\x06*@\n" +
+	"\vWINDOW_YEAR\x10\x06\x12\x16\n" +
+	"\x12WINDOW_CONCURRENCY\x10\a*@\n" +
 	"\x06OnLost\x12\x11\n" +
 	"\rON_LOST_SHARE\x10\x00\x12\x10\n" +
 	"\fON_LOST_DENY\x10\x01\x12\x11\n" +
@@ -1322,7 +1423,7 @@ func file_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_peerpb_peer_proto_goTypes = []any{
 	(Op)(0),               // 0: noria.peer.v1.Op
 	(Window)(0),           // 1: noria.peer.v1.Window
@@ -1337,9 +1438,10 @@ var file_peerpb_peer_proto_goTypes = []any{
 	(*Check)(nil),         // 10: noria.peer.v1.Check
 	(*Limit)(nil),         // 11: noria.peer.v1.Limit
 	(*Answer)(nil),        // 12: noria.peer.v1.Answer
-	(*Decision)(nil),      // 13: noria.peer.v1.Decision
-	(*GreetRequest)(nil),  // 14: noria.peer.v1.GreetRequest
-	(*GreetResponse)(nil), // 15: noria.peer.v1.GreetResponse
+	(*Settled)(nil),       // 13: noria.peer.v1.Settled
+	(*Decision)(nil),      // 14: noria.peer.v1.Decision
+	(*GreetRequest)(nil),  // 15: noria.peer.v1.GreetRequest
+	(*GreetResponse)(nil), // 16: noria.peer.v1.GreetResponse
 }
 var file_peerpb_peer_proto_depIdxs = []int32{
 	8,  // 0: noria.peer.v1.Frame.hello:type_name -> noria.peer.v1.Hello
@@ -1353,18 +1455,19 @@ var file_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 8: noria.peer.v1.Check.cold_start:type_name -> noria.peer.v1.ColdStart
 	1,  // 9: noria.peer.v1.Limit.window:type_name -> noria.peer.v1.Window
 	5,  // 10: noria.peer.v1.Answer.status:type_name -> noria.peer.v1.Status
-	13, // 11: noria.peer.v1.Answer.decisions:type_name -> noria.peer.v1.Decision
-	6,  // 12: noria.peer.v1.Decision.source:type_name -> noria.peer.v1.Source
-	8,  // 13: noria.peer.v1.GreetResponse.hello:type_name -> noria.peer.v1.Hello
-	7,  // 14: noria.peer.v1.Peer.Talk:input_type -> noria.peer.v1.Frame
-	14, // 15: noria.peer.v1.Peer.Greet:input_type -> noria.peer.v1.GreetRequest
-	7,  // 16: noria.peer.v1.Peer.Talk:output_type -> noria.peer.v1.Frame
-	15, // 17: noria.peer.v1.Peer.Greet:output_type -> noria.peer.v1.GreetResponse
-	16, // [16:18] is the sub-list for method output_type
-	14, // [14:16] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	14, // 11: noria.peer.v1.Answer.decisions:type_name -> noria.peer.v1.Decision
+	13, // 12: noria.peer.v1.Answer.settled:type_name -> noria.peer.v1.Settled
+	6,  // 13: noria.peer.v1.Decision.source:type_name -> noria.peer.v1.Source
+	8,  // 14: noria.peer.v1.GreetResponse.hello:type_name -> noria.peer.v1.Hello
+	7,  // 15: noria.peer.v1.Peer.Talk:input_type -> noria.peer.v1.Frame
+	15, // 16: noria.peer.v1.Peer.Greet:input_type -> noria.peer.v1.GreetRequest
+	7,  // 17: noria.peer.v1.Peer.Talk:output_type -> noria.peer.v1.Frame
+	16, // 18: noria.peer.v1.Peer.Greet:output_type -> noria.peer.v1.GreetResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_peerpb_peer_proto_init() }
@@ -1378,7 +1481,7 @@ func file_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peerpb_peer_proto_rawDesc), len(file_peerpb_peer_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
