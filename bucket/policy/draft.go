@@ -164,7 +164,7 @@ func headerName(s string) (string, error) {
 	}
 	name := canonicalHeader(s)
 	if name == "Host" {
-		return "", errors.New("Host says where a request goes and not who sends it")
+		return "", errors.New("the host says where a request goes and not who sends it")
 	}
 	return name, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/noriahq/noria/bucket/policy"
 )
 
 // newConfig returns the command config.
@@ -16,9 +18,10 @@ func newConfig(p *process) *cobra.Command {
 		Use:   "config",
 		Short: "Check a configuration file and list what it may have",
 		Example: `  noria config check noria.yaml
-  noria config fields`,
+  noria config fields
+  noria config sample > noria.yaml`,
 	})
-	cmd.AddCommand(newConfigCheck(p), newConfigFields(p))
+	cmd.AddCommand(newConfigCheck(p), newConfigFields(p), newConfigSample(p))
 	return cmd
 }
 
@@ -26,9 +29,10 @@ func newConfig(p *process) *cobra.Command {
 func newConfigCheck(p *process) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
-		Use:     "check FILE",
-		Short:   "Say what is wrong with a configuration file, if anything",
-		Long:    "Reads a configuration file as serve would and says all that is wrong with it, by line and column.",
+		Use:   "check FILE",
+		Short: "Say what is wrong with a configuration file, if anything",
+		Long: `Reads a configuration file as serve would, the policy in it and the environment included, and says all that is wrong, by
+line and column. Exit status 2 says that something is.`,
 		Example: "  noria config check noria.yaml",
 		Args:    exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -91,7 +95,7 @@ func checkFile(path string, b []byte, env map[string]string) (contents, error) {
 // A field is what a configuration file may have, and its other names.
 type field struct {
 	Field   string `json:"field"`
-	Flag    string `json:"flag"`
+	Flag    string `json:"flag,omitempty"` // "" for those of policies
 	Env     string `json:"env"`
 	Default string `json:"default"`
 	Usage   string `json:"usage"`
@@ -102,11 +106,11 @@ func newConfigFields(p *process) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "fields",
-		Short: "List all settings of serve: field, flag, environment variable and default",
-		Long: `Lists all settings of serve.
+		Short: "List all settings of serve and all fields of a policy, with flag, environment variable and default",
+		Long: `Lists all settings of serve, and then all fields of a policy, in which names in capitals stand for any.
 
-The field section.name of the file is the variable NORIA_SECTION_NAME. The flag is asked first, then the variable, then
-the file; the default answers last.`,
+The field section.name of the file is the variable NORIA_SECTION_NAME: in capitals, and with _ for all else than letters
+and digits. The flag is asked first, then the variable, then the file; the default answers last. Policies have no flags.`,
 		Example: "  noria config fields --output json",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
@@ -137,5 +141,8 @@ func allFields() []field {
 			Field: annotation(f, inFile), Flag: "--" + f.Name, Env: annotation(f, inEnv), Default: f.DefValue, Usage: usage,
 		})
 	})
+	for _, f := range policy.Fields() {
+		all = append(all, field{Field: f.Path, Env: f.Variable, Default: f.Default, Usage: f.Usage})
+	}
 	return all
 }

@@ -50,7 +50,7 @@ func Parse(b []byte) (*Node, error) {
 // many.
 func sane(b []byte) error {
 	if len(b) > MaxText {
-		return fmt.Errorf("%d bytes, want at most %d", len(b), MaxText)
+		return errorAt(0, 0, "%d bytes, want at most %d", len(b), MaxText)
 	}
 	depth, line, column := 0, 1, 0
 	for _, c := range b {
