@@ -268,7 +268,7 @@ func (s *streams) settled(fleet *harness.Fleet) {
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			left += now.Keys*0
+			left += now.Reservations
 		}
 		if left == 0 {
 			return

@@ -82,4 +82,3 @@ func (f *fleet) demoAddr() string {
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
-

@@ -33,8 +33,8 @@ func readFile(path string) ([]byte, error) {
 
 // contents are what a configuration file has besides the settings that are flags.
 type contents struct {
-	settings []setting    // those that are flags
-	policy *policy.Policy // nil without the sections of one
+	settings []setting      // those that are flags
+	policy   *policy.Policy // nil without the sections of one
 }
 
 // fromFile sets the flags that neither the command line nor the environment does from the YAML in b, which was read from

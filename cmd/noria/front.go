@@ -78,7 +78,9 @@ func hashOf(p *policy.Policy) uint64 {
 }
 
 // proxies says whether p has something to forward.
-func proxies(p *policy.Policy) bool { return p != nil && len(p.Routes) > 0 && len(p.Routes[0].Upstreams) > 0 }
+func proxies(p *policy.Policy) bool {
+	return p != nil && len(p.Routes) > 0 && len(p.Routes[0].Upstreams) > 0
+}
 
 // openGateway returns the reverse proxy of p and what it answers at.
 func (s *server) openGateway(l gateway.Limiter, p *policy.Policy) (door, error) {
@@ -115,4 +117,3 @@ func (t tlsFiles) check() error {
 	}
 	return nil
 }
-

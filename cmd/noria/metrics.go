@@ -51,7 +51,7 @@ func numbers() []metric {
 		gauge("noria_partitions_wanted", "Partitions that the node should hold and does not yet.", func(m *moment) float64 { return float64(m.node.Wanted) }),
 		gauge("noria_deciding", "1 while more than half of the holders hear the node; 0 at a gateway.", func(m *moment) float64 { return truth(m.node.Deciding) }),
 		gauge("noria_keys", "Buckets in memory.", func(m *moment) float64 { return float64(m.node.Keys) }),
-// 		gauge("noria_reservations", "Reservations of keys that the node holds, neither settled nor over.", func(m *moment) float64 { return float64(m.node.Reservations) }),
+		gauge("noria_reservations", "Reservations of keys that the node holds, neither settled nor over.", func(m *moment) float64 { return float64(m.node.Reservations) }),
 		counter("noria_keys_evicted_total", "Buckets dropped because the node had as many as it may.", func(m *moment) float64 { return float64(m.node.Evicted) }),
 		counter("noria_checks_degraded_total", "Checks answered without their holder, by the rule on_lost.", func(m *moment) float64 { return float64(m.node.Degraded) }),
 		counter("noria_checks_repeated_total", "Checks denied by what their holder had said before.", func(m *moment) float64 { return float64(m.node.Repeated) }),

@@ -31,7 +31,7 @@ type server struct {
 	gateway  *gateway.Gateway // nil for none
 	pair     *certs.Pair      // of the gateway; nil without TLS
 	reload   *reloader        // nil without a file
-	open     ports // with the ports that were chosen; peer and gossip only once node.Opened
+	open     ports            // with the ports that were chosen; peer and gossip only once node.Opened
 }
 
 // A door is one port and what answers there.

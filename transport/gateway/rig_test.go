@@ -195,7 +195,7 @@ func (r *rig) settled() {
 	r.t.Helper()
 	for range 50 {
 		if s := r.gateway.Stats(); s.Held == 0 && s.Unsettled == 0 {
-			if left := r.node.Status().Keys * 0; left != 0 {
+			if left := r.node.Status().Reservations; left != 0 {
 				r.t.Errorf("%d reservations are outstanding, want none", left)
 			}
 			return

@@ -250,8 +250,10 @@ func TestMadeUpKeys(t *testing.T) {
 // is well.
 func TestIssuerFails(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"down":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"error":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"keys":[]}`, http.StatusInternalServerError) },
+		"down": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"error": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"keys":[]}`, http.StatusInternalServerError)
+		},
 		"nonsense":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
 		"no keys":   func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"keys":[]}`) },
 		"elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/jwks", http.StatusFound) },
