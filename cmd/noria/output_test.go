@@ -75,8 +75,9 @@ func allAnswer() ([]*noriapb.CheckRequest, *noriapb.CheckAllResponse) {
 func aStatus() cluster.Status {
 	return cluster.Status{
 		Node: "a", Role: cluster.RoleHolder, Ready: true, Label: "noria", Epoch: "00ff", Ring: "v1", Partitions: 8_000, Keys: 1_234_567, Evicted: 1, Degraded: 2,
+		Policy: "00000000000000f0", Policies: 2, Reservations: 12,
 		Uptime: 26*time.Hour + 3*time.Minute, Members: []cluster.MemberStatus{
-			{ID: "a", Role: cluster.RoleHolder, Peer: "10.0.0.1:7947", Gossip: "10.0.0.1:7946", Partitions: 8_000, Self: true},
+			{ID: "a", Role: cluster.RoleHolder, Peer: "10.0.0.1:7947", Gossip: "10.0.0.1:7946", Partitions: 8_000, Policy: "00000000000000f0", Self: true},
 			{ID: "b", Role: cluster.RoleHolder, Peer: "10.0.0.2:7947", Gossip: "10.0.0.2:7946", Partitions: 8_384},
 			{ID: "g", Role: cluster.RoleGateway, Peer: "10.0.0.3:7947", Gossip: "10.0.0.3:7946"},
 		},

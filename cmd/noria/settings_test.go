@@ -60,6 +60,8 @@ func samples() map[string][3]string {
 		"upstream":         {"http://a", "http://b", "http://c"},
 		"limit":            {"1/s", "2/s", "3/s"},
 		"key":              {"header.A", "header.B", "header.C"},
+		"tls-cert":         {"a.pem", "b.pem", "c.pem"},
+		"tls-key":          {"a.key", "b.key", "c.key"},
 		"log-level":        {"debug", "warn", "error"},
 		"log-format":       {"text", "json", "text"},
 	}

@@ -46,11 +46,13 @@ func statusOf(r *noriapb.StatusResponse) cluster.Status {
 	s := cluster.Status{
 		Node: ring.Member(r.GetNode()), Role: cluster.Role(r.GetRole()), Ready: r.GetReady(), Label: r.GetLabel(), Epoch: r.GetEpoch(), Ring: r.GetRing(),
 		Partitions: int(r.GetPartitions()), Keys: int(r.GetKeys()), Evicted: r.GetEvicted(), Degraded: r.GetDegraded(),
+		Policy: r.GetPolicy(), Policies: int(r.GetPolicies()), Reservations: int(r.GetReservations()),
 		Uptime: time.Duration(r.GetUptimeNs()), Members: []cluster.MemberStatus{},
 	}
 	for _, m := range r.GetMembers() {
 		s.Members = append(s.Members, cluster.MemberStatus{
 			ID: ring.Member(m.GetId()), Role: cluster.Role(m.GetRole()), Peer: m.GetPeer(), Gossip: m.GetGossip(), Partitions: int(m.GetPartitions()), Self: m.GetSelf(),
+			Policy: m.GetPolicy(),
 		})
 	}
 	return s
@@ -68,19 +70,37 @@ func statusText(c paint, s cluster.Status) func(io.Writer) {
 			row("  role", s.Role),
 			row("  epoch", s.Epoch),
 			row("  ring", s.Ring),
+			row("  policy", policyText(c, s)),
 			row("  partitions", count(s.Partitions)),
 			row("  keys", count(s.Keys)),
+			row("  reserved", count(s.Reservations)),
 			row("  evicted", count(s.Evicted)),
 			row("  degraded", count(s.Degraded)))
-		rows := []string{row("MEMBER", "ROLE", "PEER", "GOSSIP", "PARTITIONS", "")}
+		rows := []string{row("MEMBER", "ROLE", "PEER", "GOSSIP", "PARTITIONS", "POLICY", "")}
 		for _, m := range s.Members {
 			self := ""
 			if m.Self {
 				self = "(asked)"
 			}
-			rows = append(rows, row(m.ID, m.Role, m.Peer, m.Gossip, count(m.Partitions), self))
+			rows = append(rows, row(m.ID, m.Role, m.Peer, m.Gossip, count(m.Partitions), orNone(m.Policy), self))
 		}
 		fmt.Fprintln(w)
 		table(w, rows...)
 	}
+}
+
+// policyText says which policy s's node goes by, and whether the others go by the same.
+func policyText(c paint, s cluster.Status) string {
+	if s.Policies > 1 {
+		return orNone(s.Policy) + ", " + c.yellow(fmt.Sprintf("and the members go by %d different ones", s.Policies))
+	}
+	return orNone(s.Policy)
+}
+
+// orNone returns the hash of a policy, or that there is none.
+func orNone(hash string) string {
+	if hash == "" {
+		return "none"
+	}
+	return hash
 }

@@ -218,6 +218,10 @@ func statusResponse(s *cluster.Status) *pb.StatusResponse {
 		Degraded:   s.Degraded,
 		UptimeNs:   int64(s.Uptime),
 		Role:       string(s.Role),
+
+		Policy:       s.Policy,
+		Policies:     int64(s.Policies),
+		Reservations: int64(s.Reservations),
 	}
 	for i, member := range s.Members {
 		m.Members[i] = &pb.Member{
@@ -227,6 +231,7 @@ func statusResponse(s *cluster.Status) *pb.StatusResponse {
 			Partitions: int64(member.Partitions),
 			Self:       member.Self,
 			Role:       string(member.Role),
+			Policy:     member.Policy,
 		}
 	}
 	return m

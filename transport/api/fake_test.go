@@ -42,7 +42,7 @@ func newFake(t testing.TB) *fake {
 	return &fake{store: store, start: time.Now(), keep: !bench, status: cluster.Status{
 		Node: "a", Ready: true, Label: "noria", Epoch: "00c0ffee", Ring: "16384/512/1.25",
 		Members:    []cluster.MemberStatus{{ID: "a", Peer: "127.0.0.1:7947", Gossip: "127.0.0.1:7946", Partitions: 16384, Self: true}},
-		Partitions: 16384, Keys: 3, Evicted: 4, Degraded: 5, Uptime: time.Minute,
+		Partitions: 16384, Keys: 3, Evicted: 4, Degraded: 5, Policy: "00000000000000f0", Policies: 2, Reservations: 6, Uptime: time.Minute,
 	}}
 }
 

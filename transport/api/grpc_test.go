@@ -185,7 +185,7 @@ func TestGRPCStatus(t *testing.T) {
 		want := &pb.StatusResponse{
 			Node: "a", Ready: true, Label: "noria", Epoch: "00c0ffee", Ring: "16384/512/1.25",
 			Members:    []*pb.Member{{Id: "a", Peer: "127.0.0.1:7947", Gossip: "127.0.0.1:7946", Partitions: 16384, Self: true}},
-			Partitions: 16384, Keys: 3, Evicted: 4, Degraded: 5, UptimeNs: 60e9,
+			Partitions: 16384, Keys: 3, Evicted: 4, Degraded: 5, UptimeNs: 60e9, Policy: "00000000000000f0", Policies: 2, Reservations: 6,
 		}
 		if diff := cmp.Diff(got, want, protocmp.Transform()); diff != "" || err != nil {
 			t.Errorf("Status: %v (-got +want):\n%s", err, diff)

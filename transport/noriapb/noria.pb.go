@@ -1224,7 +1224,13 @@ type StatusResponse struct {
 	// How long the node has been running.
 	UptimeNs int64 `protobuf:"varint,11,opt,name=uptime_ns,json=uptimeNs,proto3" json:"uptime_ns,omitempty"`
 	// What the node does for the cluster: holder or gateway.
-	Role          string `protobuf:"bytes,12,opt,name=role,proto3" json:"role,omitempty"`
+	Role string `protobuf:"bytes,12,opt,name=role,proto3" json:"role,omitempty"`
+	// Hash of the policy that the node goes by, in hexadecimal; empty for none.
+	Policy string `protobuf:"bytes,13,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How many different policies the members go by, and none is one too: 1 where all agree.
+	Policies int64 `protobuf:"varint,14,opt,name=policies,proto3" json:"policies,omitempty"`
+	// Reservations outstanding, of the keys that the node holds.
+	Reservations  int64 `protobuf:"varint,15,opt,name=reservations,proto3" json:"reservations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1343,6 +1349,27 @@ func (x *StatusResponse) GetRole() string {
 	return ""
 }
 
+func (x *StatusResponse) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetPolicies() int64 {
+	if x != nil {
+		return x.Policies
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetReservations() int64 {
+	if x != nil {
+		return x.Reservations
+	}
+	return 0
+}
+
 // Member is what a node knows of one member of the cluster.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1356,7 +1383,9 @@ type Member struct {
 	// Whether it is the node that was asked.
 	Self bool `protobuf:"varint,5,opt,name=self,proto3" json:"self,omitempty"`
 	// What it does for the cluster: holder or gateway.
-	Role          string `protobuf:"bytes,6,opt,name=role,proto3" json:"role,omitempty"`
+	Role string `protobuf:"bytes,6,opt,name=role,proto3" json:"role,omitempty"`
+	// Hash of the policy that it goes by, in hexadecimal; empty for none.
+	Policy        string `protobuf:"bytes,7,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1433,6 +1462,13 @@ func (x *Member) GetRole() string {
 	return ""
 }
 
+func (x *Member) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
 var File_noriapb_noria_proto protoreflect.FileDescriptor
 
 const file_noriapb_noria_proto_rawDesc = "" +
@@ -1502,7 +1538,7 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\fResetRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"\x0f\n" +
 	"\rResetResponse\"\x0f\n" +
-	"\rStatusRequest\"\xc1\x02\n" +
+	"\rStatusRequest\"\x99\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x14\n" +
@@ -1518,7 +1554,10 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\bdegraded\x18\n" +
 	" \x01(\x04R\bdegraded\x12\x1b\n" +
 	"\tuptime_ns\x18\v \x01(\x03R\buptimeNs\x12\x12\n" +
-	"\x04role\x18\f \x01(\tR\x04role\"\x8c\x01\n" +
+	"\x04role\x18\f \x01(\tR\x04role\x12\x16\n" +
+	"\x06policy\x18\r \x01(\tR\x06policy\x12\x1a\n" +
+	"\bpolicies\x18\x0e \x01(\x03R\bpolicies\x12\"\n" +
+	"\freservations\x18\x0f \x01(\x03R\freservations\"\xa4\x01\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x16\n" +
@@ -1527,7 +1566,8 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"partitions\x18\x04 \x01(\x03R\n" +
 	"partitions\x12\x12\n" +
 	"\x04self\x18\x05 \x01(\bR\x04self\x12\x12\n" +
-	"\x04role\x18\x06 \x01(\tR\x04role*\x87\x01\n" +
+	"\x04role\x18\x06 \x01(\tR\x04role\x12\x16\n" +
+	"\x06policy\x18\a \x01(\tR\x06policy*\x87\x01\n" +
 	"\x06Window\x12\x16\n" +
 	"\x12WINDOW_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +
