@@ -82,9 +82,9 @@ func firstIssue(issues *cel.Issues) string {
 	return fmt.Sprintf("at %d: %s", max(all[0].Location.Column()+1, 1), text)
 }
 
-// holds says whether c is true of a request on r.
-func (c *condition) holds(a *Attributes, r *Route) (bool, error) {
-	got, _, err := c.program.Eval(&request{a, r})
+// holds says whether c is true of q, which is a copy so that requests that meet no condition are not on the heap.
+func (c *condition) holds(q request) (bool, error) {
+	got, _, err := c.program.Eval(&q)
 	if err != nil {
 		return false, fmt.Errorf("condition %q: %w", c.text, err)
 	}
@@ -95,18 +95,12 @@ func (c *condition) holds(a *Attributes, r *Route) (bool, error) {
 	return is, nil
 }
 
-// A request is what a condition sees of one.
-type request struct {
-	a *Attributes
-	r *Route
-}
-
 // Parent implements cel.Activation.
 func (*request) Parent() cel.Activation { return nil }
 
 // ResolveName implements cel.Activation.
 func (q *request) ResolveName(name string) (any, bool) {
-	a := q.a
+	a := q.Attributes
 	switch name {
 	case "client.ip":
 		if !a.ClientIP.IsValid() {
@@ -122,7 +116,7 @@ func (q *request) ResolveName(name string) (any, bool) {
 	case "path":
 		return plainPath(a.Path), true
 	case "route":
-		return q.r.Name, true
+		return q.route.Name, true
 	case "model":
 		return a.Model, true
 	}
@@ -131,7 +125,7 @@ func (q *request) ResolveName(name string) (any, bool) {
 
 // caller is ResolveName for what the caller is.
 func (q *request) caller(name string) (any, bool) {
-	c := q.a.Caller
+	c := q.Caller
 	if c == nil {
 		c = &Caller{Anonymous: true}
 	}
@@ -139,7 +133,7 @@ func (q *request) caller(name string) (any, bool) {
 	case "identity.id":
 		return c.ID, true
 	case "identity.tier":
-		return c.Tier, true
+		return q.tier, true
 	case "identity.org":
 		return c.Org, true
 	case "identity.anonymous":

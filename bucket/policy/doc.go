@@ -118,7 +118,7 @@
 //	const.TEXT                TEXT
 //
 // For what a request does not have, an anonymous caller's id for instance or a header that is missing, empty or there twice,
-// the client's address stands in: who leaves it out gets no bucket of somebody else. Only a model may be empty, and a tier.
+// the client's address stands in: who leaves it out gets no bucket of somebody else. Only a tier and a model may be empty.
 //
 // A key is the limit's name and its parts, each behind its length and a sign that says what it is: the value (:), its hash
 // where it is longer than 48 bytes or no UTF-8 (#), the address that stands in (@), or nothing (-). So no two lists of values have one

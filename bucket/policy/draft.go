@@ -83,6 +83,9 @@ func (a *draft) finish() {
 	if p.Identities.AnonymousTier == "" {
 		p.Identities.AnonymousTier = anonymousTier
 	}
+	for _, l := range p.Limits {
+		l.anonymous = p.Identities.AnonymousTier
+	}
 	for _, r := range a.routes {
 		if err := p.table.add(r); err != nil {
 			a.fail(a.begins[r], err)

@@ -48,4 +48,6 @@ type Limit struct {
 	tiers  map[string]bucket.Limit // nil for a single limit; the zero Limit for unlimited
 	other  string                  // the tier of tiers that answers for those it does not name
 	when   *condition              // nil for always
+
+	anonymous string // the tier of callers without identity
 }

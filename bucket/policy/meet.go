@@ -20,42 +20,59 @@ func (p *Policy) Route(host, method, path string) *Route { return p.table.find(h
 // error says so, and m is whole all the same.
 func (r *Route) Meet(a *Attributes, m *Met) error {
 	var undecided error
+	q := request{Attributes: a, route: r}
 	for _, l := range r.Limits {
-		amount, tier := l.of(a.Caller)
+		q.tier = tierOf(a.Caller, l.anonymous)
+		amount, granted := l.of(q.tier)
 		if amount == (bucket.Limit{}) {
 			continue
 		}
 		if l.when != nil {
-			is, err := l.when.holds(a, r)
+			is, err := l.when.holds(q)
 			if err != nil {
 				undecided = errors.Join(undecided, err)
 			} else if !is {
 				continue
 			}
 		}
-		m.add(l, amount, tier, a, r)
+		q.granted = granted
+		m.add(l, amount, &q)
 	}
 	return undecided
 }
 
-// of returns what l gives to a caller, the zero Limit if it is not for them, and the tier that says so.
-func (l *Limit) of(c *Caller) (amount bucket.Limit, tier string) {
+// A request is what keys and conditions are made of.
+type request struct {
+	*Attributes
+	route   *Route
+	tier    string // of the caller
+	granted string // the one in tiers that answers for it
+}
+
+// tierOf returns the tier of a caller, which is anonymous where there is none.
+func tierOf(c *Caller, anonymous string) string {
+	if c == nil || c.Anonymous && c.Tier == "" {
+		return anonymous
+	}
+	return c.Tier
+}
+
+// of returns what l gives to a tier, the zero Limit if it is not for it, and the tier that says so.
+func (l *Limit) of(tier string) (amount bucket.Limit, granted string) {
 	if l.tiers == nil {
 		return l.single, ""
 	}
-	if c != nil {
-		if amount, ok := l.tiers[c.Tier]; ok {
-			return amount, c.Tier
-		}
+	if amount, ok := l.tiers[tier]; ok {
+		return amount, tier
 	}
 	return l.tiers[l.other], l.other
 }
 
 // add appends a limit with its key: its name, and its parts.
-func (m *Met) add(l *Limit, amount bucket.Limit, tier string, a *Attributes, r *Route) {
+func (m *Met) add(l *Limit, amount bucket.Limit, q *request) {
 	m.keys = appendPart(m.keys, plain, l.Name)
 	for _, p := range l.parts {
-		m.keys = p.append(m.keys, a, r, tier)
+		m.keys = p.append(m.keys, q)
 	}
 	m.met = append(m.met, met{limit: l, bucket: amount, end: len(m.keys)})
 }

@@ -65,6 +65,9 @@ func TestMeet(t *testing.T) {
 		"nobody from nowhere": {Attributes{}, []string{
 			"ip 50/s 2:ip0-", "user 1/s 4:user0-", "global 500/s 6:global",
 		}},
+		"nobody at all": {Attributes{Caller: &Caller{Anonymous: true}}, []string{
+			"ip 50/s 2:ip0-", "user 1/s 4:user0-", "global 500/s 6:global",
+		}},
 	} {
 		if diff := cmp.Diff(c.want, meets(t, p, c.a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -83,7 +86,7 @@ func TestParts(t *testing.T) {
 	for part, want := range map[string][2]string{ // with everything, and with an address alone
 		"client.ip":                {"12:2001:db8:1::", "12:2001:db8:1::"},
 		"identity.id":              {"3:ann", "12@2001:db8:1::"},
-		"identity.tier":            {"3:pro", "0-"},
+		"identity.tier":            {"3:pro", "9:anonymous"},
 		"identity.org":             {"4:acme", "12@2001:db8:1::"},
 		"identity.attributes.team": {"3:red", "12@2001:db8:1::"},
 		"identity.attributes.none": {"12@2001:db8:1::", "12@2001:db8:1::"},
@@ -115,6 +118,19 @@ func TestTierIsInTheKey(t *testing.T) {
 		if got := meets(t, p, Attributes{Caller: &Caller{ID: "a", Tier: tier}}); !slices.Equal(got, []string{want}) {
 			t.Errorf("tier %s meets %q, want %q", tier, got, want)
 		}
+	}
+}
+
+// Who has no identity has the tier for that, whoever says that there is none.
+func TestAnonymousTier(t *testing.T) {
+	p := parsed(t, "identities: {anonymous_tier: pro}\nlimits: {l: {key: identity.tier, tiers: {free: 1/s, pro: 2/s}, when: identity.tier == 'pro'}}\nroutes: {r: {limits: l}}", nil)
+	for _, c := range []*Caller{nil, {Anonymous: true}, {Anonymous: true, Tier: "pro"}, {ID: "a", Tier: "pro"}} {
+		if got := meets(t, p, Attributes{Caller: c}); !slices.Equal(got, []string{"l 2/s 1:l3:pro"}) {
+			t.Errorf("caller %+v meets %q", c, got)
+		}
+	}
+	if got := meets(t, p, Attributes{Caller: &Caller{ID: "a"}}); len(got) > 0 {
+		t.Errorf("a caller without a tier, which is not anonymous, meets %q", got)
 	}
 }
 
@@ -198,9 +214,12 @@ func TestKeysDiffer(t *testing.T) {
 		if h := a.Header["X-A"]; len(h) == 1 {
 			header = h[0]
 		}
-		tier = "none"
+		tier = "anonymous"
 		if a.Caller != nil {
-			org, tier = a.Caller.Org, fmt.Sprintf("%q", a.Caller.Tier)
+			org = a.Caller.Org
+			if !a.Caller.Anonymous || a.Caller.Tier != "" {
+				tier = a.Caller.Tier
+			}
 			if !a.Caller.Anonymous {
 				id = a.Caller.ID
 			}

@@ -115,29 +115,31 @@ func appendHash(dst []byte, value string) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, sum[:])
 }
 
-// append appends p's part of the key for a request on r to dst.
-func (p part) append(dst []byte, a *Attributes, r *Route, granted string) []byte {
+// append appends p's part of the key for q to dst.
+func (p part) append(dst []byte, q *request) []byte {
 	switch p.what {
 	case constant:
 		return appendPart(dst, plain, p.name)
 	case clientIP:
-		return a.appendAddress(dst, plain)
+		return q.appendAddress(dst, plain)
+	case identityTier:
+		return appendPart(dst, plain, q.tier)
 	case header:
-		return a.appendHeader(dst, p.name)
+		return q.appendHeader(dst, p.name)
 	case requestHost:
-		return appendPart(dst, plain, plainHost(a.Host))
+		return appendPart(dst, plain, plainHost(q.Host))
 	case requestMethod:
-		return appendPart(dst, plain, a.Method)
+		return appendPart(dst, plain, q.Method)
 	case requestPath:
-		return appendPart(dst, plain, plainPath(a.Path))
+		return appendPart(dst, plain, plainPath(q.Path))
 	case routeName:
-		return appendPart(dst, plain, r.Name)
+		return appendPart(dst, plain, q.route.Name)
 	case model:
-		return appendPart(dst, plain, a.Model)
+		return appendPart(dst, plain, q.Model)
 	case grantedTier:
-		return appendPart(dst, plain, granted)
+		return appendPart(dst, plain, q.granted)
 	}
-	return a.appendCaller(dst, p)
+	return q.appendCaller(dst, p)
 }
 
 // appendHeader appends the hash of the header's value: values are often secrets. Where it is missing, empty or there twice the
@@ -149,26 +151,21 @@ func (a *Attributes) appendHeader(dst []byte, name string) []byte {
 	return a.appendAddress(dst, address)
 }
 
-// appendCaller appends a part that the caller is. For what it does not have the client's address stands in, but a tier.
+// appendCaller appends a part that the caller is. For what it does not have the client's address stands in.
 func (a *Attributes) appendCaller(dst []byte, p part) []byte {
-	c, text := a.Caller, ""
-	if c != nil {
-		switch p.what {
-		case identityTier:
-			return appendPart(dst, plain, c.Tier)
-		case identityOrg:
+	if c := a.Caller; c != nil {
+		text := ""
+		switch {
+		case p.what == identityOrg:
 			text = c.Org
-		case identityAttribute:
+		case p.what == identityAttribute:
 			text = c.Attributes[p.name]
-		default:
+		case !c.Anonymous:
 			text = c.ID
 		}
-		if text != "" && (!c.Anonymous || p.what != identityID) {
+		if text != "" {
 			return appendPart(dst, plain, text)
 		}
-	}
-	if p.what == identityTier {
-		return appendPart(dst, missing, "")
 	}
 	return a.appendAddress(dst, address)
 }

@@ -30,10 +30,10 @@ type Policy struct {
 	table table // of Routes
 }
 
-// A Caller is who sends a request. The zero value with Anonymous is nobody.
+// A Caller is who sends a request. The zero value with Anonymous is nobody in particular.
 type Caller struct {
-	ID         string // "" where Anonymous
-	Tier       string
+	ID         string            // "" where Anonymous
+	Tier       string            // where it is "" and the caller Anonymous, that of Identities.AnonymousTier
 	Org        string            // "" for none
 	Attributes map[string]string // free ones of a key, which conditions can look at
 	Anonymous  bool
