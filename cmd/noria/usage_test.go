@@ -115,6 +115,11 @@ func TestBadUsage(t *testing.T) {
 		{line: "bench|--batch|10|--keys|5", want: []string{"--batch is 10 and --keys 5"}},
 		{line: "bench|--duration|25h", want: []string{"want a duration from 1ms to 24h"}},
 		{line: "config|check", want: []string{"FILE is missing"}},
+		{line: "config|hash-kye", want: []string{"did you mean noria config hash-key?"}},
+		{line: "config|hash-key", want: []string{"no API key on standard input"}},
+		{line: "config|hash-key|secret", want: []string{"an API key is no argument"}},
+		{line: "config|hash-key|--key|a b", want: []string{"--key", "want 1 to 512 letters, digits and signs without space"}},
+		{line: "config|hash-key|--key|k|--id|a\nb", want: []string{"--id", "want a text of 1 to 256 bytes"}},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			status, out, errs := once(t, c.env, strings.Split(c.line, "|")...)
