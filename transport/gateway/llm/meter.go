@@ -16,7 +16,8 @@ import (
 // the text that has passed counts, and at most what the client had asked for. Where not even that can be known, as in a
 // compressed answer, one that comes before its work is done, or one without a stream that breaks off, the estimate counts.
 //
-// done is called by the goroutine that reads or closes, and must be neither nil nor slow.
+// The reader may be closed while it is read. done is called by the goroutine that reads or closes, before Read returns its
+// error and before any Close returns. It must be neither nil nor slow, and must not use the reader.
 func NewMeter(s Style, c Call, header http.Header, body io.ReadCloser, done func(Usage)) io.ReadCloser {
 	c.BytesPerToken = Options{BytesPerToken: c.BytesPerToken}.withDefaults().BytesPerToken
 	m := &meter{body: body, done: done, call: c, form: formOf(c, header), answer: answer{style: s}}
@@ -97,23 +98,20 @@ func (m *meter) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (m *meter) Close() error {
 	m.mu.Lock()
-	tell := m.finish(false)
+	m.finish(false)
 	m.mu.Unlock()
-	tell()
 	return m.body.Close()
 }
 
 // pass reads text, after which body returned err, and leaves in out what to pass on if events are removed.
 func (m *meter) pass(text []byte, err error) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.out, m.at = m.out[:0], 0
 	m.read(text, err)
-	tell := func() {}
 	if err != nil {
-		tell = m.finish(err == io.EOF) //nolint:errorlint // readers return it as it is
+		m.finish(err == io.EOF) //nolint:errorlint // readers return it as it is
 	}
-	m.mu.Unlock()
-	tell()
 }
 
 // read is pass without its end. mu must be held.
@@ -131,11 +129,11 @@ func (m *meter) read(text []byte, err error) {
 	}
 }
 
-// finish returns what calls done, if nobody has, and is to be called without mu, which must be held for finish. ended is
-// whether body came to its end.
-func (m *meter) finish(ended bool) func() {
+// finish calls done, if nobody has. ended is whether body came to its end. mu must be held, so that whoever reads or closes
+// finds that done has returned.
+func (m *meter) finish(ended bool) {
 	if m.over {
-		return func() {}
+		return
 	}
 	m.over = true
 	if m.form == whole && m.scan.end() {
@@ -145,7 +143,7 @@ func (m *meter) finish(ended bool) func() {
 	if m.unknown(ended) && !m.answer.inKnown {
 		u = Usage{Input: m.call.Prompt, Output: m.call.MaxOutput}
 	}
-	return func() { m.done(u) }
+	m.done(u)
 }
 
 // unknown tells whether what passed says nothing about what the upstream did, unless it said so itself.

@@ -1,0 +1,11 @@
+// Package interop runs the SDKs that people call models with against a fleet of real processes.
+package interop
+
+import (
+	"os"
+	"testing"
+
+	"github.com/noriahq/noria/e2e/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
