@@ -56,7 +56,7 @@ test: lint check-generated unit sim e2e fuzz-briefly bench-once ## Everything CI
 
 .PHONY: unit
 unit: ## All tests but those with real processes, under the race detector.
-	$(GO) test -race -timeout 30m -p $(P) $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test -race -timeout 30m -p $(P) $$($(GO) list ./... | grep -vE '/e2e(/interop)?$$')
 	cd e2e/compare && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
 
 .PHONY: sim
@@ -64,8 +64,8 @@ sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts an
 	$(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim$$|TestPlanted|TestSameStory' -seeds $(SEEDS) -from $(FROM)
 
 .PHONY: e2e
-e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, and of the README's lines.
-	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 10m ./e2e
+e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, of the README's lines, and with real SDKs.
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 10m -p 1 ./e2e ./e2e/interop
 
 .PHONY: fuzz-briefly
 fuzz-briefly: ## Every fuzz target with FUZZ_INPUTS inputs.

@@ -21,11 +21,11 @@ identities:
 limits:
   user:
     key: identity.id
-    tiers: {plenty: 1000/s, slow: 1/3s, few: quota 1}
+    tiers: {plenty: 1000/s, slow: 1/3s, few: quota 1, tokens: 1000/s}
   tokens:
     unit: llm_tokens
     key: identity.id
-    limit: 1000000/s
+    tiers: {tokens: quota 300, default: 1000000/s}
 
 routes:
   openai:

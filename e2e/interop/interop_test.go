@@ -11,7 +11,7 @@ import (
 
 // users are the keys of the tests: those with limits have a case each.
 func users() []string {
-	return []string{"plenty.all", "slow.openai", "slow.anthropic", "few.openai", "few.anthropic"}
+	return []string{"plenty.all", "slow.openai", "slow.anthropic", "few.openai", "few.anthropic", "tokens.openai", "tokens.anthropic"}
 }
 
 // What is asked through the SDKs is answered as without a gateway, usage and all, and is told of in the headers.
@@ -21,6 +21,7 @@ func TestSDKs(t *testing.T) {
 	t.Run("answers", func(t *testing.T) { testAnswers(t, n, url) })
 	t.Run("retries", func(t *testing.T) { testRetries(t, n, url) })
 	t.Run("quotas", func(t *testing.T) { testQuotas(t, n, url) })
+	t.Run("tokens", func(t *testing.T) { testTokens(t, n, url) })
 	t.Run("errors", func(t *testing.T) { testErrors(t, n, url) })
 }
 
@@ -134,6 +135,20 @@ func testQuotas(t *testing.T, n node, url string) {
 			if want := "200 429 false"; got != want {
 				t.Errorf("%s: two attempts with %s, want %s", sdk, got, want)
 			}
+		}
+	}
+}
+
+// testTokens checks that calls are charged what they came to and not what was expected of them, also where they stream.
+func testTokens(t *testing.T, n node, url string) {
+	for sdk, want := range map[string]failure{
+		"openai":    {Class: "RateLimitError", Status: 429, Type: "insufficient_quota", Code: "rate_limit_exceeded"},
+		"anthropic": {Class: "RateLimitError", Status: 429, Type: "rate_limit_error"},
+	} {
+		o := n.run(t, url, "tokens."+sdk, sdk+"/tokens")
+		checkFailure(t, sdk+"/tokens", want, o, len(o.Attempts))
+		if last := o.Attempts[len(o.Attempts)-1]; last.Headers["x-ratelimit-type"] != "tokens" {
+			t.Errorf("%s: denied by x-ratelimit-type %q, want tokens", sdk, last.Headers["x-ratelimit-type"])
 		}
 	}
 }

@@ -57,6 +57,38 @@ async function twice(call) {
   return call();
 }
 
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// spend makes calls one after the other, each of which has tokens once the one before is settled, and then one that has
+// none, though this many remain.
+async function spend(calls, header, remaining) {
+  for (const call of calls) {
+    for (let tries = 0; ; tries++) {
+      try {
+        await call();
+        break;
+      } catch (e) {
+        if (e.status !== 429 || tries === 200) throw e;
+        await wait(50);
+      }
+    }
+  }
+  for (let tries = 0; tries < 200; tries++) {
+    try {
+      await calls[0]();
+    } catch (e) {
+      if (e.status !== 429 || e.headers.get(header) === remaining) throw e;
+      await wait(50);
+      continue;
+    }
+    throw new Error("a call that nothing was left for went through");
+  }
+  throw new Error(`never ${remaining} tokens left, but ${attempts.at(-1).headers[header]}`);
+}
+
+// A call here is expected to need 6 + 200 tokens, and needs 61.
+const large = { ...chat, max_tokens: 200 };
+
 const cases = {
   "openai/chat": async () => {
     const answer = await openai(0).chat.completions.create(chat, usage);
@@ -83,6 +115,10 @@ const cases = {
   },
   "openai/retry": () => together(() => openai(20).chat.completions.create(chat)),
   "openai/quota": () => twice(() => openai(3).chat.completions.create(chat)),
+  "openai/tokens": () => {
+    const whole = () => openai(0).chat.completions.create(large, usage);
+    return spend([whole, () => openaiStream(large)], "x-ratelimit-remaining-tokens", "178");
+  },
   "openai/bad request": () => openai(3).chat.completions.create({ ...chat, max_tokens: -1 }),
   "openai/bad key": () => openai(3).chat.completions.create(chat),
   "openai/upstream fails": () => openai(0).chat.completions.create(chat, { headers: { "X-Demo-Status": "500" } }),
@@ -100,6 +136,11 @@ const cases = {
   },
   "anthropic/retry": () => together(() => anthropic(20).messages.create(chat)),
   "anthropic/quota": () => twice(() => anthropic(3).messages.create(chat)),
+  "anthropic/tokens": () => {
+    const whole = () => anthropic(0).messages.create(large, usage);
+    const stream = () => anthropic(0).messages.stream(large, usage).finalMessage();
+    return spend([whole, stream], "anthropic-ratelimit-tokens-remaining", "178");
+  },
   "anthropic/bad request": () => anthropic(3).messages.create({ ...chat, max_tokens: -1 }),
   "anthropic/bad key": () => anthropic(3).messages.create(chat),
   "anthropic/upstream fails": () => anthropic(0).messages.create(chat, { headers: { "X-Demo-Status": "500" } }),
