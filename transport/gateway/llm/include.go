@@ -73,8 +73,7 @@ func (r *reader) includeUsage() {
 
 // body returns the body to send on.
 func (r *reader) body() []byte {
-	hasOptions := r.call.Endpoint == ChatCompletions || r.call.Endpoint == Completions
-	if !r.call.Stream || !hasOptions || r.call.IncludeUsage {
+	if !r.call.Stream || r.call.IncludeUsage || !r.call.Endpoint.hasStreamOptions() {
 		return r.text
 	}
 	if r.asking.text != "" {

@@ -44,27 +44,28 @@ const (
 )
 
 // EndpointOf returns what path does in style s. Only the end of path counts, so that APIs under a prefix are known too.
+//
+// Servers of one style often speak the other one beside it, at that one's paths. These are known too: else its tokens
+// would go uncounted.
 func EndpointOf(s Style, p string) Endpoint {
 	p = path.Clean(p)
-	switch s {
-	case OpenAI:
-		switch {
-		case strings.HasSuffix(p, "/chat/completions"):
-			return ChatCompletions
-		case strings.HasSuffix(p, "/completions"):
-			return Completions
-		case strings.HasSuffix(p, "/responses"):
-			return Responses
-		case strings.HasSuffix(p, "/embeddings"):
-			return Embeddings
-		}
-	case Anthropic:
-		if strings.HasSuffix(p, "/messages") {
-			return Messages
-		}
+	switch {
+	case strings.HasSuffix(p, "/chat/completions"):
+		return ChatCompletions
+	case strings.HasSuffix(p, "/completions"):
+		return Completions
+	case strings.HasSuffix(p, "/responses"):
+		return Responses
+	case strings.HasSuffix(p, "/embeddings"):
+		return Embeddings
+	case strings.HasSuffix(p, "/v1/messages"), s == Anthropic && strings.HasSuffix(p, "/messages"):
+		return Messages // OpenAI's /v1/threads/ID/messages are something else
 	}
 	return Other
 }
+
+// hasStreamOptions tells whether streams of e tell usage only if stream_options ask for it.
+func (e Endpoint) hasStreamOptions() bool { return e == ChatCompletions || e == Completions }
 
 // A Call is what a request to a model asks for.
 type Call struct {

@@ -20,9 +20,15 @@ import (
 // error and before any Close returns. It must be neither nil nor slow, and must not use the reader.
 func NewMeter(s Style, c Call, header http.Header, body io.ReadCloser, done func(Usage)) io.ReadCloser {
 	c.BytesPerToken = Options{BytesPerToken: c.BytesPerToken}.withDefaults().BytesPerToken
+	if c.Endpoint != Other { // which says more than s: upstreams may speak both
+		s = OpenAI
+		if c.Endpoint == Messages {
+			s = Anthropic
+		}
+	}
 	m := &meter{body: body, done: done, call: c, form: formOf(c, header), answer: answer{style: s}}
 	m.events.answer = &m.answer
-	m.events.remove = s == OpenAI && c.Stream && !c.IncludeUsage && (c.Endpoint == ChatCompletions || c.Endpoint == Completions)
+	m.events.remove = c.Stream && !c.IncludeUsage && c.Endpoint.hasStreamOptions()
 	return m
 }
 
