@@ -28,7 +28,7 @@ func TestSample(t *testing.T) {
 	if status != statusFine || !strings.Contains(out, "a policy of 4 limits and 2 routes with the hash ") {
 		t.Errorf("config check ends with %d, %q, %q", status, out, errs)
 	}
-	s, err := told(t, samplePolicy, []string{"NORIA_LIMITS_USER_TIERS_PRO=900/m"})
+	s, err := told(t, string(sample), []string{"NORIA_LIMITS_USER_TIERS_PRO=900/m"})
 	if err != nil {
 		t.Fatal(err)
 	}

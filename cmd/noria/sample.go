@@ -1,16 +1,6 @@
 package main
 
-import (
-	_ "embed"
-	"io"
-
-	"github.com/spf13/cobra"
-)
-
-// samplePolicy is a policy to begin with.
-//
-//go:embed sample.yaml
-var samplePolicy string
+import "github.com/spf13/cobra"
 
 // newConfigSample returns the command config sample.
 func newConfigSample(p *process) *cobra.Command {
@@ -22,7 +12,7 @@ routes in front of an upstream on this machine.`,
 		Example: "  noria config sample > noria.yaml",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := io.WriteString(p.stdout, samplePolicy)
+			_, err := p.stdout.Write(sample)
 			return err
 		},
 	}
