@@ -3,6 +3,7 @@ package core
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/noriahq/noria/bucket"
 )
@@ -77,7 +78,7 @@ func unsettled(all []bucket.Reserved) []bucket.Reserved {
 	again := slices.Clone(all)
 	for i := range again {
 		if r := &again[i]; r.Settled {
-			r.Settled, r.Least, r.Round = false, math.MaxInt64, r.Round+1
+			r.Settled, r.Least, r.Left = false, math.MaxInt64, min(r.Left, 2*time.Second)
 		}
 	}
 	return again

@@ -30,6 +30,8 @@ type sim struct {
 	last  [simPartitions]time.Duration // when somebody stopped deciding on a partition
 	owner [simPartitions]*simNode      // who began to hold it last
 
+	book simBooks
+
 	asked, answered, gone, degraded, allowed int
 	ids                                      int
 	spent                                    int              // requests answered from leases

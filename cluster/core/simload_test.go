@@ -67,6 +67,10 @@ type request struct {
 	hops  int
 	chain int // messages since it last waited
 	try   int
+
+	booking *simBooking // of a request that reserves, or settles
+	settles bool
+	decided bool // its client knows the answer
 }
 
 // load makes clients ask.

@@ -31,6 +31,10 @@ func TestPlanted(t *testing.T) {
 		plantReturnLate:   "what was spent is put back although the holder counts it as spent",
 		plantVoters:       "gateways count for the majority",
 		plantUncounted:    "gateways do not count for shares",
+
+		plantForgetReserved: "a handoff leaves the reservations behind",
+		plantUnsettle:       "what was settled is settled again elsewhere, and gives back twice",
+		plantEternal:        "a slot never expires elsewhere",
 	}
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")

@@ -105,6 +105,9 @@ func (s *sim) decide(n *simNode, r *request) (bucket.Decision, bool) {
 	if !n.core.Decides(now) {
 		return bucket.Decision{}, false
 	}
+	if r.booking != nil {
+		return s.decideBooked(n, r)
+	}
 	k := r.key
 	d, err := n.store.Take(now, int(k.part), &bucket.Request{Key: k.name, Limit: k.limit, Cost: r.cost, ID: r.name})
 	if err != nil {
@@ -147,5 +150,8 @@ func (s *sim) answer(r *request, d bucket.Decision) {
 	s.answered++
 	if d.Allowed {
 		s.allowed++
+	}
+	if r.booking != nil {
+		s.bookAnswered(r, d)
 	}
 }

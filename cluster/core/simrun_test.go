@@ -27,6 +27,7 @@ func newSim(seed uint64, bug plant, tables *simTables) *sim {
 		rng: rand.New(rand.NewPCG(seed, 7)), kind: scenario(seed % uint64(scenarios)), plant: bug, tables: tables,
 		nodes: map[ring.Member]*simNode{}, cuts: map[[2]ring.Member]bool{}, charged: map[string]int64{},
 	}
+	s.book.rng = rand.New(rand.NewPCG(seed, 8))
 	s.pace = []int{0, 32 << 10, 128 << 10}[seed/uint64(scenarios)%3] // a partition has some 100 bytes
 	s.mixed = seed/uint64(scenarios)%6 == 1
 	s.net.delay = time.Duration(100+s.rng.IntN(2000)) * time.Microsecond
@@ -57,6 +58,7 @@ func (s *sim) story() error {
 		s.hammer()
 		s.newKeys()
 		s.borrowers()
+		s.books()
 	})
 	s.after(faultsFrom, func() { s.fault(faultsTo) })
 	s.after(0, s.check)
@@ -67,6 +69,8 @@ func (s *sim) story() error {
 		s.fail("all views are the same: %v, since %v; %d faults go on", s.agree, s.agreed, s.busy)
 	case s.asked < 100:
 		s.fail("only %d requests", s.asked)
+	default:
+		s.allSettled()
 	}
 	return s.failure
 }
@@ -87,7 +91,7 @@ func TestSim(t *testing.T) {
 		return
 	}
 	var failed atomic.Int64
-	var all, spent atomic.Int64
+	var all, spent, made, settled, renewed, crashed, unknown atomic.Int64
 	each(*from, *seeds, func(i uint64) bool {
 		s := newSim(i, noPlant, tables)
 		if err := s.story(); err != nil {
@@ -96,9 +100,16 @@ func TestSim(t *testing.T) {
 		}
 		all.Add(int64(s.asked))
 		spent.Add(int64(s.spent))
+		made.Add(int64(s.book.made))
+		settled.Add(int64(s.book.settled))
+		renewed.Add(int64(s.book.renewed))
+		crashed.Add(int64(s.book.crashed))
+		unknown.Add(int64(s.book.unknown))
 		return failed.Load() < 5
 	})
 	t.Logf("%d seeds, %d requests, %d of them answered from leases", *seeds, all.Load(), spent.Load())
+	t.Logf("%d reservations: %d were settled, %d times renewed, %d of clients that crashed, %d settlements unknown", made.Load(), settled.Load(),
+		renewed.Load(), crashed.Load(), unknown.Load())
 }
 
 // each calls do for so many seeds, on all processors, until one says that it is enough.

@@ -207,6 +207,9 @@ func (s *sim) begun(n *simNode, p int) {
 			k.judge.forgive(s.now, func(a *admission) bool { return all || a.node != n && s.mayLose(a.node, a.at) })
 		}
 	}
+	if !given {
+		s.forgiveBooked(n, p, all)
+	}
 	s.owner[p] = n
 }
 
