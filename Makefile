@@ -46,8 +46,8 @@ build: ## Build bin/noria.
 	$(GO) build -trimpath -o $(BIN)/noria ./cmd/noria
 
 .PHONY: run
-run: build ## Build and run three nodes in one process, with lines to type next.
-	@exec $(BIN)/noria fleet --nodes 3
+run: build ## Build and run three gateways in one process before a small upstream, with lines to type next.
+	@exec $(BIN)/noria fleet --nodes 3 --demo
 
 ##@ Test
 

@@ -55,7 +55,7 @@ func play(t *testing.T, root string, commands []transcript.Command) {
 			if f != nil {
 				f.Stop()
 			}
-			f = startFleet(t, nodesOf(c.Text))
+			f = startFleet(t, nodesOf(c.Text), furtherOf(c.Text)...)
 			if got := f.usual(f.Log.String()); !c.Match(got) {
 				t.Errorf("README.md, %v: prints\n%s\nwant\n%s", c, got, strings.Join(c.Output, "\n"))
 			}
@@ -116,6 +116,14 @@ func nodesOf(command string) int {
 	return 3
 }
 
+// furtherOf returns the flags besides that a command starts a fleet with.
+func furtherOf(command string) []string {
+	if strings.HasPrefix(command, "make run") || strings.Contains(command, "--demo") {
+		return []string{"--demo"}
+	}
+	return nil
+}
+
 // A demoFleet is a running noria fleet, whose ports are as far above base as the usual ones are above 8080, with those of
 // gossip and peers in between.
 type demoFleet struct {
@@ -125,7 +133,7 @@ type demoFleet struct {
 }
 
 // startFleet starts noria fleet and returns when it has said all that it says at the start.
-func startFleet(t *testing.T, nodes int) *demoFleet {
+func startFleet(t *testing.T, nodes int, more ...string) *demoFleet {
 	t.Helper()
 	for range 50 {
 		// As many digits as usual, so that columns are as wide; below the ports that connections are given.
@@ -136,7 +144,7 @@ func startFleet(t *testing.T, nodes int) *demoFleet {
 			}
 		}
 		f.Process = harness.StartProcess(t, "fleet", nil,
-			"fleet", "--nodes", strconv.Itoa(nodes), "--base-port", strconv.Itoa(f.base), "--peer-wait", "30s")
+			append([]string{"fleet", "--nodes", strconv.Itoa(nodes), "--base-port", strconv.Itoa(f.base), "--peer-wait", "30s"}, more...)...)
 		if f.started(t) {
 			return f
 		}
@@ -214,7 +222,7 @@ func TestFleetLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := startFleet(t, 3)
+	f := startFleet(t, 3, "--demo")
 	f.typeLines(t, checkout(t, root))
 	if status := f.Stop(); status != fine {
 		t.Errorf("exit status of a fleet that was asked to stop: %d, want %d", status, fine)

@@ -60,15 +60,15 @@ func (s *show) run(ctx context.Context, log *slog.Logger) error {
 // lines returns what to type at a fleet with the sample policy whose gateways are at first and last.
 func (s *show) lines(first, last string) []string {
 	return []string{
-		call("curl -i", first, "/v1/chat/completions", "", `"messages":[{"role":"user","content":"Hello"}]`),
-		call("curl -N", last, "/v1/chat/completions", `"stream":true,`, `"messages":[{"role":"user","content":"Hello"}]`),
-		call("curl -i", first, "/v1/chat/completions", `"max_tokens":5000,`, `"messages":[{"role":"user","content":"Hello"}]`),
+		call("curl -i", first, ""),
+		call("curl -N", last, `,"stream":true`),
+		call("curl -i", last, `,"max_tokens":5000`),
 	}
 }
 
 // call returns the line that asks the gateway at addr for an answer of a model.
-func call(curl, addr, path, more, rest string) string {
-	return curl + " http://" + addr + path + ` -H 'X-User: ann' -H 'X-Tier: free' -H 'Content-Type: application/json' -d '{"model":"demo",` + more + rest + `}'`
+func call(curl, addr, more string) string {
+	return curl + " http://" + addr + "/v1/chat/completions -H 'X-User: ann' -d '" + `{"model":"demo","messages":[{"role":"user","content":"Hi"}]` + more + "}'"
 }
 
 // demoAddr returns where the upstream of --demo listens.

@@ -98,11 +98,17 @@ func (f *fleet) screen(program string, c paint, nodes []*server) func(io.Writer)
 			rows = append(rows, cells)
 		}
 		table(w, rows...)
-		fmt.Fprintln(w, "\nAsk any of them, they share every bucket:")
-		fmt.Fprintln(w)
-		for _, line := range f.lines(program, d.Nodes) {
-			fmt.Fprintln(w, "  "+c.bold(line))
+		say := func(what string, lines []string) {
+			fmt.Fprintf(w, "\n%s\n\n", what)
+			for _, line := range lines {
+				fmt.Fprintln(w, "  "+c.bold(line))
+			}
 		}
+		if f.show != nil {
+			first, last := d.Nodes[0], d.Nodes[len(d.Nodes)-1]
+			say("Ask a gateway as the client of a language model does; \""+program+" config sample\" prints its policy:", f.show.lines(first.HTTP, last.HTTP))
+		}
+		say("Ask any of the limiters, they share every bucket:", f.lines(program, d.Nodes))
 		fmt.Fprintln(w, "\nCtrl-C stops all of them.")
 	}
 }
@@ -124,10 +130,7 @@ func (f *fleet) lines(program string, nodes []fleetNode) []string {
 		"curl http://" + first.Admin + "/status",
 		program + ` check user:42 "5/m" --node ` + last.GRPC,
 	}
-	switch {
-	case f.show != nil:
-		lines = append(lines, f.show.lines(first.HTTP, last.HTTP)...)
-	case f.proxies():
+	if f.show == nil && f.proxies() {
 		lines = append(lines, "curl -i http://"+first.HTTP+"/")
 	}
 	return lines
