@@ -73,8 +73,12 @@ func TestHashKeyArgument(t *testing.T) {
 // The entries, in YAML and in JSON, make a key file by which the key's owner is found.
 func TestHashKeyMakesKeyFiles(t *testing.T) {
 	for _, who := range []entry{
-		{ID: "alice", Tier: "pro", Org: "acme"}, {ID: "42", Tier: "true", Org: "null"}, {ID: `a: "b" #c`, Tier: "- x", Org: "{y}"},
-		{ID: "\u00e9\U0001f680", Tier: "~", Org: "[z"}, {ID: "*a", Tier: "&b", Org: "!c"}, {ID: " a ", Tier: "0x10", Org: "1e3"},
+		{ID: "alice", Tier: "pro", Org: "acme"},
+		{ID: "42", Tier: "true", Org: "null"},
+		{ID: `a: "b" #c`, Tier: "- x", Org: "{y}"},
+		{ID: "\u00e9\U0001f680", Tier: "~", Org: "[z"},
+		{ID: "*a", Tier: "&b", Org: "!c"},
+		{ID: " a ", Tier: "0x10", Org: "1e3"},
 	} {
 		args := []string{"--id", who.ID, "--tier", who.Tier, "--org", who.Org}
 		_, text, _ := hashKey(drawn, nil, args...)

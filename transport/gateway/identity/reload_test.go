@@ -252,7 +252,8 @@ func TestIssuerFails(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"down": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"error": func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"keys":[]}`, http.StatusInternalServerError)
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write(jwks(newEd("other")))
 		},
 		"nonsense":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
 		"no keys":   func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"keys":[]}`) },

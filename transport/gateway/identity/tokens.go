@@ -119,10 +119,13 @@ func (t *tokens) use(b []byte) error {
 
 // owner returns whose a token with the SHA-256 digest is.
 //
-// A token that was good is remembered with the set of keys that it was checked with, until it ends. That takes 0.5 us
-// instead of 46 us with RS256, and 85 us with ES256 or EdDSA. Once there is another set of keys nothing is remembered, so
-// a key that was rotated away is good for as long as it takes to learn of that: two seconds with a file, the refresh
-// time of policy.JWT with a URL, and longer while the URL does not answer.
+// A token that was good is remembered with the set of keys that it was checked with, until it ends. By BenchmarkToken that
+// takes 0.5 to 0.8 us without an allocation, on a busy machine, and to check it again 38 us and 68 allocations with HS256,
+// 115 us with RS256, 127 us with EdDSA and 199 us with ES256: 70 to 320 times as much.
+//
+// Once there is another set of keys nothing is remembered, so a key that was rotated away is good for as long as it takes
+// to learn of that: three seconds with a file, the refresh time of policy.JWT with a URL, and longer while the URL does not
+// answer.
 func (t *tokens) owner(ctx context.Context, token string, digest *[sha256.Size]byte) (*policy.Caller, error) {
 	set := t.set.Load()
 	if set != nil {
