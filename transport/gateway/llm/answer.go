@@ -115,11 +115,8 @@ func cameOut(s *scanner) bool {
 	default:
 		return false
 	}
-	if s.depth < keyDepth {
-		switch s.path[s.depth] {
-		case contentKey, textKey:
-			return true
-		}
+	if leaf := s.key(s.depth); leaf == contentKey || leaf == textKey {
+		return true
 	}
 	for d := 2; d < min(s.depth+1, keyDepth); d++ {
 		if s.path[d] == inputKey {

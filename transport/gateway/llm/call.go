@@ -99,10 +99,10 @@ func checkJSON(body []byte) error {
 		return nil
 	}
 	var (
-		any    json.RawMessage
+		text   json.RawMessage
 		broken *json.SyntaxError
 	)
-	if err := json.Unmarshal(body, &any); errors.As(err, &broken) {
+	if err := json.Unmarshal(body, &text); errors.As(err, &broken) {
 		return &RequestError{Reason: fmt.Sprintf("the body is not valid JSON: %s, at byte %d", broken.Error(), broken.Offset)}
 	}
 	return &RequestError{Reason: "the body is not valid JSON"}

@@ -75,12 +75,12 @@ func (s *scanner) step(b byte, to *answer) bool {
 		return s.hexadecimal(b, to)
 	case inNumber, inFraction, inLiteral:
 		return s.scalar(b, to)
+	default:
+		if b == ' ' || b == '\t' || b == '\r' || b == '\n' {
+			return true
+		}
+		return s.token(b, to)
 	}
-	switch b {
-	case ' ', '\t', '\r', '\n':
-		return true
-	}
-	return s.token(b, to)
 }
 
 // token reads the first byte of a token. It returns false if b is text.
@@ -110,6 +110,7 @@ func (s *scanner) token(b byte, to *answer) bool {
 		if s.more(b) {
 			return true
 		}
+	default: // nothing may come after the end
 	}
 	s.state = lost
 	return false

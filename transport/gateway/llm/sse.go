@@ -181,6 +181,7 @@ func (e *events) line(text []byte) int {
 		if b == ' ' {
 			return 1
 		}
+	default:
 	}
 	n := bytes.IndexAny(text, "\r\n")
 	if n < 0 {

@@ -61,7 +61,7 @@ func (t *total) add(weight uint64, tokens int64) {
 }
 
 // thousandth returns t divided by One, rounded up, at most the largest int64.
-func (t total) thousandth() int64 {
+func (t *total) thousandth() int64 {
 	lo, carry := bits.Add64(t.lo, One-1, 0)
 	hi := t.hi + carry
 	if hi >= One {
@@ -83,8 +83,8 @@ func (m Models) Of(model string) Weights {
 	var found Weights
 	longest := -1
 	for name, w := range m {
-		begin, any := strings.CutSuffix(name, "*")
-		if any && len(begin) > longest && strings.HasPrefix(model, begin) {
+		begin, open := strings.CutSuffix(name, "*")
+		if open && len(begin) > longest && strings.HasPrefix(model, begin) {
 			found, longest = w, len(begin)
 		}
 	}
