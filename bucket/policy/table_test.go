@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,22 @@ func TestRouteAgainstModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The order of routes in the file does not matter.
+func TestOrderOfRoutes(t *testing.T) {
+	lines := []string{"all: {}", "long: {path: /v1/chat}", "short: {path: /v1}", "put: {path: /v1, methods: [PUT]}", "host: {hosts: [a.b]}", "below: {hosts: ['*.b']}"}
+	for i := range lines {
+		p := parsed(t, "routes:\n  "+strings.Join(slices.Concat(lines[i:], lines[:i]), "\n  "), nil)
+		for request, want := range map[[3]string]string{
+			{"x", "GET", "/"}: "all", {"x", "GET", "/v1/chat/x"}: "long", {"x", "PUT", "/v1/chat"}: "long", {"x", "GET", "/v1/x"}: "short",
+			{"x", "PUT", "/v1"}: "put", {"a.b", "PUT", "/v1"}: "host", {"c.b", "PUT", "/v1"}: "below", {"b", "PUT", "/v1/x"}: "put",
+		} {
+			if got := p.Route(request[0], request[1], request[2]); got == nil || got.Name != want {
+				t.Errorf("%q takes %+v, want %s", request, got, want)
+			}
+		}
+	}
 }
 
 // Hosts and paths are compared as upstreams take them.

@@ -120,14 +120,10 @@ func (t *tree) node(n ast.Node, depth int) *Node {
 	return made
 }
 
-// fields reads the entries of a mapping into made.
+// fields reads the entries of a mapping into made. The parser has refused names that come twice.
 func (t *tree) fields(made *Node, entries []*ast.MappingValueNode, depth int) {
-	seen := make(map[string]bool, len(entries))
 	for i, e := range entries {
 		f, err := named(e)
-		if err == nil && seen[f.Name] {
-			err = f.Errorf("%s is here a second time, want it once", quote(f.Name))
-		}
 		if err != nil {
 			t.fail(err)
 			continue
@@ -135,7 +131,6 @@ func (t *tree) fields(made *Node, entries []*ast.MappingValueNode, depth int) {
 		if i == 0 { // the parser places a mapping at its first colon
 			made.Line, made.Column = f.Line, f.Column
 		}
-		seen[f.Name] = true
 		f.Value = t.node(e.Value, depth+1)
 		made.Fields = append(made.Fields, f)
 	}
