@@ -21,7 +21,9 @@ type exchange struct {
 	body    *upload // nil for none
 
 	met     policy.Met
+	keys    []string // of met
 	asked   []asked
+	reqs    []bucket.Request
 	applied []api.Applied // what the client is told, in the order of asked
 	shadow  []string      // limits that would have refused and are only being tried
 	id      string        // of its reservations; "" before there are any
@@ -29,6 +31,26 @@ type exchange struct {
 	weights llm.Weights   // of its model
 	to      *upstream     // where it went; nil before
 	outcome outcome
+}
+
+// newExchange returns an exchange on s. It has the memory of one that has ended.
+func (g *Gateway) newExchange(r *rules, s *site) *exchange {
+	x, ok := g.free.Get().(*exchange)
+	if !ok {
+		x = &exchange{gateway: g}
+	}
+	x.rules, x.site = r, s
+	return x
+}
+
+// clear forgets everything but memory, so that x can be another exchange.
+func (x *exchange) clear() {
+	x.met.Reset()
+	clear(x.keys)
+	clear(x.asked)
+	clear(x.reqs)
+	clear(x.applied)
+	*x = exchange{gateway: x.gateway, met: x.met, keys: x.keys[:0], asked: x.asked[:0], reqs: x.reqs[:0], applied: x.applied[:0]}
 }
 
 // asked is a limit that the request met, and what was asked of it.
@@ -89,9 +111,8 @@ func (x *exchange) prepare(r *http.Request) {
 	if x.met.Len() == 0 {
 		return
 	}
-	keys := x.met.Keys(make([]string, 0, x.met.Len()))
-	x.asked = make([]asked, 0, len(keys))
-	for i, key := range keys {
+	x.keys = x.met.Keys(x.keys)
+	for i, key := range x.keys {
 		l := x.met.Limit(i)
 		a := asked{limit: l, req: bucket.Request{
 			Key: key, Limit: x.met.Bucket(i), Cost: 1, OnLost: l.OnLost, Durability: l.Durability, ColdStart: l.ColdStart,
@@ -149,11 +170,10 @@ func (x *exchange) decide(w http.ResponseWriter, r *http.Request) bool {
 		x.refuse(w, r, undecided(x.gateway.config.Logger, err))
 		return false
 	}
-	x.applied = make([]api.Applied, len(ds))
 	var delay time.Duration
 	allowed := true
 	for i := range ds {
-		x.applied[i] = api.Applied{Name: firm[i].limit.Name, Limit: firm[i].req.Limit, Decision: ds[i]}
+		x.applied = append(x.applied, api.Applied{Name: firm[i].limit.Name, Limit: firm[i].req.Limit, Decision: ds[i]})
 		allowed = allowed && ds[i].Allowed
 		delay = max(delay, ds[i].Delay)
 	}
@@ -178,11 +198,10 @@ func (x *exchange) ask(ctx context.Context, firm []asked) (bucket.Decisions, err
 		d, err := x.gateway.config.Limiter.Check(ctx, firm[0].req)
 		return bucket.Decisions{d}, err
 	}
-	reqs := make([]bucket.Request, len(firm))
 	for i := range firm {
-		reqs[i] = firm[i].req
+		x.reqs = append(x.reqs, firm[i].req)
 	}
-	return x.gateway.config.Limiter.CheckAll(ctx, reqs)
+	return x.gateway.config.Limiter.CheckAll(ctx, x.reqs)
 }
 
 // tooMuch says whether a asks for more than its limit ever has.
@@ -254,7 +273,7 @@ func (x *exchange) await(w http.ResponseWriter, r *http.Request, delay time.Dura
 	}
 }
 
-// end settles all that the exchange reserved. It is called when nobody writes to the client any more.
+// end settles all that the exchange reserved. It is called when nobody writes to the client any more, and x is nobody's then.
 func (x *exchange) end() {
 	if x.to != nil {
 		x.to.under.Add(-1)
@@ -264,6 +283,8 @@ func (x *exchange) end() {
 			x.gateway.keeper.settle(a.hold, x.cost(a.limit.Unit))
 		}
 	}
+	x.clear()
+	x.gateway.free.Put(x)
 }
 
 // cost returns what the exchange came to, in a unit that is reserved.

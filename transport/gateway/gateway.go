@@ -78,6 +78,7 @@ type Gateway struct {
 	rules   atomic.Pointer[rules]
 	changed chan struct{} // has an element when rules are new to Run
 	using   sync.Mutex    // held while rules are replaced
+	free    sync.Pool     // of *exchange
 }
 
 // New returns a gateway. It opens nothing; Run does what goes on beside requests. Errors wrap ErrConfig.
@@ -162,7 +163,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, noRoute())
 		return
 	}
-	x := &exchange{gateway: g, rules: rules, site: rules.sites[route]}
+	x := g.newExchange(rules, rules.sites[route])
 	defer x.end()
 	if r = x.admit(w, r); r != nil {
 		x.site.proxy.ServeHTTP(w, r)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,20 +164,20 @@ routes:
 // What reached an upstream and was not answered is sent again only if it changes nothing.
 func TestNoRetryOfWhatMayHaveHappened(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		asked := 0
+		var asked atomic.Int64
 		r := newRig(t, `
 routes:
   all: {path: /, upstreams: ["http://up"], retries: 2}
 `, hosts{"up": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			asked++
+			asked.Add(1)
 			panic(http.ErrAbortHandler)
 		})})
-		if res, _ := r.do("POST", "/", "pay"); res.StatusCode != http.StatusBadGateway || asked != 1 {
-			t.Errorf("POST: %d after %d attempts, want 502 after one", res.StatusCode, asked)
+		if res, _ := r.do("POST", "/", "pay"); res.StatusCode != http.StatusBadGateway || asked.Load() != 1 {
+			t.Errorf("POST: %d after %d attempts, want 502 after one", res.StatusCode, asked.Load())
 		}
-		asked = 0
-		if res, _ := r.do("GET", "/", ""); res.StatusCode != http.StatusBadGateway || asked != 3 {
-			t.Errorf("GET: %d after %d attempts, want 502 after three", res.StatusCode, asked)
+		asked.Store(0)
+		if res, _ := r.do("GET", "/", ""); res.StatusCode != http.StatusBadGateway || asked.Load() != 3 {
+			t.Errorf("GET: %d after %d attempts, want 502 after three", res.StatusCode, asked.Load())
 		}
 	})
 }
@@ -184,8 +185,8 @@ routes:
 // An upstream whose health check fails gets no requests while another one is well, and again once it is well.
 func TestHealth(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		ill := true
-		asked := 0
+		var well atomic.Bool
+		var asked atomic.Int64
 		r := newRig(t, `
 routes:
   all: {path: /, upstreams: ["http://one", "http://two"], health: {path: /up, interval: 1s, timeout: 1s}}
@@ -193,8 +194,8 @@ routes:
 			"one": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.URL.Path != "/up":
-					asked++
-				case ill:
+					asked.Add(1)
+				case !well.Load():
 					w.WriteHeader(http.StatusServiceUnavailable)
 				}
 			}),
@@ -204,16 +205,16 @@ routes:
 		for range 10 {
 			r.do("GET", "/", "")
 		}
-		if asked != 0 {
-			t.Errorf("%d requests went to an upstream that is not well", asked)
+		if n := asked.Load(); n != 0 {
+			t.Errorf("%d requests went to an upstream that is not well", n)
 		}
-		ill = false
+		well.Store(true)
 		time.Sleep(3 * time.Second)
 		for range 10 {
 			r.do("GET", "/", "")
 		}
-		if asked != 5 {
-			t.Errorf("%d of 10 requests went to an upstream that is well again, want 5", asked)
+		if n := asked.Load(); n != 5 {
+			t.Errorf("%d of 10 requests went to an upstream that is well again, want 5", n)
 		}
 	})
 }
@@ -222,16 +223,16 @@ routes:
 func TestLeastRequests(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		slow, quick := 0, 0
+		var slow, quick atomic.Int64
 		r := newRig(t, `
 routes:
   all: {path: /, upstreams: ["http://slow", "http://quick"]}
 `, hosts{
-			"slow":  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { slow++; <-hold }),
-			"quick": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { quick++ }),
+			"slow":  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { slow.Add(1); <-hold }),
+			"quick": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { quick.Add(1) }),
 		})
 		answered := make(chan struct{})
-		for slow == 0 {
+		for slow.Load() == 0 {
 			go func() { r.do("GET", "/", ""); answered <- struct{}{} }()
 			time.Sleep(time.Second)
 			select {
@@ -239,12 +240,12 @@ routes:
 			default:
 			}
 		}
-		before := quick
+		before := quick.Load()
 		for range 10 {
 			r.do("GET", "/", "")
 		}
-		if slow != 1 || quick-before != 10 {
-			t.Errorf("%d requests at the upstream that has one under way, %d at the other, want 1 and 10", slow, quick-before)
+		if slow.Load() != 1 || quick.Load()-before != 10 {
+			t.Errorf("%d requests at the upstream that has one under way, %d at the other, want 1 and 10", slow.Load(), quick.Load()-before)
 		}
 		close(hold)
 		<-answered

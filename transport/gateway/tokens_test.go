@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,19 +139,20 @@ func TestTokensUnderWay(t *testing.T) {
 // An upstream's error costs nothing.
 func TestTokensOfErrors(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		status := http.StatusInternalServerError
+		var status atomic.Int64
 		r := newRig(t, models, hosts{"up": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if status == 0 {
+			if status.Load() == 0 {
 				panic(http.ErrAbortHandler)
 			}
-			w.WriteHeader(status)
+			w.WriteHeader(int(status.Load()))
 			fmt.Fprint(w, `{"error":{}}`)
 		})})
-		for _, status = range []int{500, 400, 429, 0} {
+		for _, want := range []int64{500, 400, 429, 0} {
+			status.Store(want)
 			r.do("POST", "/v1/chat/completions", chat(500, ""), "X-User", "ann")
 			r.settled()
 			if got := r.left("ann"); got != 1000 {
-				t.Errorf("after an upstream's %d %d tokens are left of 1000", status, got)
+				t.Errorf("after an upstream's %d %d tokens are left of 1000", want, got)
 			}
 		}
 	})
