@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A model is a slow plain meter: it has the whole stream, splits it into lines, and decodes each event by encoding/json.
@@ -19,10 +20,11 @@ type model struct {
 	numbers map[string]int64 // what usage says, under its last path
 	final   bool
 	since   int64
+	strange bool // a text was no UTF-8, which encoding/json makes longer than it was
 }
 
-// meterOf returns what the model makes of a stream that ends cleanly, and false where some event is not valid JSON, of
-// which the model knows nothing.
+// meterOf returns what the model makes of a stream that ends cleanly, and false where some event is not valid JSON or
+// UTF-8, of which the model knows nothing.
 func meterOf(s Style, c Call, text []byte) (out []byte, u Usage, known bool) {
 	m := model{call: c, style: s, numbers: map[string]int64{}}
 	m.remove = s == OpenAI && c.Stream && !c.IncludeUsage && (c.Endpoint == ChatCompletions || c.Endpoint == Completions)
@@ -48,7 +50,7 @@ func meterOf(s Style, c Call, text []byte) (out []byte, u Usage, known bool) {
 	if !m.event(event) {
 		return nil, Usage{}, false
 	}
-	return m.out, m.usage(), true
+	return m.out, m.usage(), !m.strange
 }
 
 // linesOf splits text after each end of a line: \n, \r, or both.
@@ -185,6 +187,7 @@ func (m *model) text(path []string, text string) {
 	default:
 		told = false
 	}
+	m.strange = m.strange || strings.ContainsRune(text, utf8.RuneError)
 	if told {
 		m.since += int64(len(text))
 	}
