@@ -12,7 +12,7 @@ type Change struct {
 
 	// Replaces says that the bucket was refunded to, reset, replaced or put under another limit since its last Change,
 	// so that it may owe less than its replica. The replica takes it by Replace if no later Change of the bucket can
-	// have come before this one, and else by Import, as all others: then it owes too much rather than too little. A
+	// have come before this one, and else by Follow, as all others: then it owes too much rather than too little. A
 	// full bucket is a Change only if it replaces.
 	Replaces bool
 

@@ -178,8 +178,24 @@ func (s *Store) importOne(now Instant, part int, st *State, do importer) error {
 	return nil
 }
 
+// Follow is Import of what comes from who decides on the partition, for who keeps its replica: states of one story, each a later
+// one of the same bucket. Import takes them for copies that went apart: of two it does not know what the one that owes less
+// has reserved, and gives nothing back of that.
+func (s *Store) Follow(now Instant, part int, states []State) error {
+	return s.importAll(now, part, states, s.follow)
+}
+
 // merge merges st into the bucket of its key.
 func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
+	return s.mergeOne(now, part, number, st, true)
+}
+
+func (s *Store) follow(now Instant, part int, number uint16, st *State) bool {
+	return s.mergeOne(now, part, number, st, false)
+}
+
+// mergeOne is merge of a copy that went apart, or follow.
+func (s *Store) mergeOne(now Instant, part int, number uint16, st *State, apart bool) bool {
 	tag := s.tag(part, st.Key)
 	sh := s.shard(part)
 	sh.mu.Lock()
@@ -192,7 +208,9 @@ func (s *Store) merge(now Instant, part int, number uint16, st *State) bool {
 	if r := sh.find(tag, st.Key); r != nil {
 		s.firm(now, part>>s.width, r)
 		had := s.under(now, r, number)
-		had.mergeAt(now, plan, b)
+		if had.mergeAt(now, plan, b); apart && had != r.bucket {
+			s.cutLine(part>>s.width, r)
+		}
 		s.rewrite(part, r, number, had, false)
 		s.came(now, part>>s.width, r, st, false)
 		return true

@@ -333,7 +333,7 @@ func TestChangesReserved(t *testing.T) {
 					s.Retell(&c)
 					continue
 				}
-				do := replica.Import
+				do := replica.Follow
 				if c.Replaces {
 					do = replica.Replace
 				}

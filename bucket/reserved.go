@@ -23,6 +23,10 @@ type Reserved struct {
 	// Least is the most that a settlement gives back yet, in the units of Limit. 0 with a Concurrency limit.
 	Least int64
 
+	// Debt is what the bucket owes, in the same units, while anything may be given back: a copy that owes more does not know of
+	// this reservation.
+	Debt int64
+
 	// Charged is what it came to, once it is Settled. One that ended otherwise, before its time, is Undone: as if it had never
 	// been.
 	Charged         int64
@@ -32,14 +36,18 @@ type Reserved struct {
 // reservedMost is how many reservations one Change has at most.
 const reservedMost = 64
 
-// reserved returns b as others are to take it.
-func (s *Store) reserved(now Instant, b *booking) Reserved {
+// reserved returns b, of shard i, as others are to take it.
+func (s *Store) reserved(now Instant, i int, b *booking) Reserved {
 	r := Reserved{
 		Key: b.shelf.of.key, ID: b.id, Limit: s.plans.at(b.plan).limit, Cost: b.cost, Round: b.round, Left: b.until.Sub(now),
 		Charged: b.charged, Settled: b.end == settled, Undone: b.end == undone,
 	}
-	if k := b.index(); k >= 0 {
-		r.Least = b.shelf.most(k)
+	k, part := b.index(), i<<s.width|int(b.shelf.of.number)
+	if k < 0 {
+		return r
+	}
+	if rec := s.shard(part).find(s.tag(part, r.Key), r.Key); rec != nil {
+		r.Debt, r.Least = s.missing(now, i, rec), b.shelf.most(k)
 	}
 	return r
 }
@@ -60,10 +68,7 @@ func (s *Store) ExportReserved(now Instant, part int) []Reserved {
 	s.overdue(now, i)
 	var all []Reserved
 	for _, b := range s.bookingsOf(part) {
-		if r := s.shard(part).find(s.tag(part, b.shelf.of.key), b.shelf.of.key); r != nil {
-			s.firm(now, i, r)
-		}
-		all = append(all, s.reserved(now, b))
+		all = append(all, s.reserved(now, i, b))
 	}
 	return all
 }
@@ -145,20 +150,36 @@ func (s *Store) bringReserved(now Instant, part int, r *Reserved) error {
 	}
 	was := s.booking(now, part, r.Key, r.ID)
 	if was != nil && was.round >= b.round {
-		s.unite(now, i, was, b)
+		s.unite(now, part, r, was, b)
 		return nil
 	}
 	return s.bringBooking(now, part, r, b)
 }
 
-// unite makes was, of shard i, what it and b, which is not of a later round, come to together.
-func (s *Store) unite(now Instant, i int, was, b *booking) {
+// unite makes was, in partition part, what it and b, which is not of a later round, come to together. Where Import took the copy
+// of the bucket that came, what it says of was counts.
+func (s *Store) unite(now Instant, part int, r *Reserved, was, b *booking) {
+	i := part >> s.width
 	switch {
 	case was.end != living || b.round < was.round:
+		return
 	case b.end != living:
 		s.finish(b.until, i, was, b.end, b.charged)
-	default:
-		s.renew(i, was, b.until)
+		return
+	}
+	s.renew(i, was, b.until)
+	if k := was.index(); k >= 0 && was.shelf.most(k) == 0 {
+		s.outOfLine(i, was)
+		s.inLine(now, part, r, was)
+	}
+}
+
+// inLine puts b, of which r tells, into the line of its bucket in partition part, if that owes no more than r says.
+func (s *Store) inLine(now Instant, part int, r *Reserved, b *booking) {
+	i := part >> s.width
+	rec := s.shard(part).find(s.tag(part, r.Key), r.Key)
+	if rec != nil && s.missing(now, i, rec) <= r.Debt {
+		s.intoLine(now, i, rec, b, max(r.Least, 0))
 	}
 }
 
@@ -171,7 +192,7 @@ func (s *Store) bringBooking(now Instant, part int, r *Reserved, b *booking) err
 	s.plans.at(b.plan).refs.Add(1)
 	s.put(i, bookKey{leaseKey{s.number(part), r.Key}, r.ID}, b)
 	if b.end == living && !s.plans.at(b.plan).slots {
-		s.intoLine(now, i, s.shard(part).find(s.tag(part, r.Key), r.Key), b, max(r.Least, 0))
+		s.inLine(now, part, r, b)
 	}
 	s.tell(i, b)
 	return nil
@@ -198,7 +219,7 @@ func (s *Store) reservedOf(now Instant, i, most int, to []Change, first int) []C
 			c, to = len(to), append(to, s.changeOf(now, i, b))
 			at[b.shelf] = c
 		}
-		to[c].Reserved = append(to[c].Reserved, s.reserved(now, b))
+		to[c].Reserved = append(to[c].Reserved, s.reserved(now, i, b))
 	}
 	k.changed = slices.Delete(k.changed, 0, seen)
 	return to
@@ -235,7 +256,7 @@ func (s *Store) Change(now Instant, part int, key string) (Change, bool) {
 			if !ok {
 				c, ok = s.changeOf(now, part>>s.width, b), true
 			}
-			c.Reserved = append(c.Reserved, s.reserved(now, b))
+			c.Reserved = append(c.Reserved, s.reserved(now, part>>s.width, b))
 		}
 	}
 	slices.Reverse(c.Reserved)

@@ -170,7 +170,7 @@ func (r *reader) parcel(p *Parcel) {
 		r.state(&c.State)
 	})
 	p.IDs = list(r, 11, r.remembered)
-	p.Reserved = list(r, 9, r.reserved)
+	p.Reserved = list(r, 10, r.reserved)
 }
 
 // maxChunks bounds how many parcels a partition is cut into.
@@ -197,7 +197,8 @@ func (r *reader) limit() bucket.Limit {
 func (r *reader) reserved(b *bucket.Reserved) {
 	b.Key, b.ID = strings.Clone(r.text(bucket.MaxKey)), strings.Clone(r.text(bucket.MaxID))
 	b.Limit = r.limit()
-	b.Cost, b.Round, b.Left, b.Least, b.Charged = r.int(), r.uint(), time.Duration(r.int()), r.int(), r.int()
+	b.Cost, b.Round, b.Left = r.int(), r.uint(), time.Duration(r.int())
+	b.Least, b.Debt, b.Charged = r.int(), r.int(), r.int()
 	ended := r.byte()
 	if ended > isSettled|isUndone {
 		r.bad("a reservation ended as %d", ended)

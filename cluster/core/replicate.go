@@ -165,7 +165,7 @@ func (n *Core) outranks(p int, term Term) bool {
 // else the replica owes too much rather than too little. Errors are a full store, or states that break a rule: the others
 // are kept.
 func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
-	_ = n.Replicas.Import(now, p, pl.States)
+	_ = n.Replicas.Follow(now, p, pl.States)
 	_ = n.Replicas.ImportIDs(now, p, pl.IDs)
 	one := make([]bucket.State, 1)
 	for i := range pl.Changes {
@@ -173,7 +173,7 @@ func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 		if one[0] = c.State; c.Replaces && ordered || n.plant == plantLate {
 			_ = n.Replicas.Replace(now, p, one)
 		} else {
-			_ = n.Replicas.Import(now, p, one)
+			_ = n.Replicas.Follow(now, p, one)
 		}
 		n.reserve(now, n.Replicas, p, c.Reserved)
 	}

@@ -214,6 +214,7 @@ func (l *limitsOut) appendOne(b []byte, r *bucket.Reserved) []byte {
 	b = binary.AppendUvarint(b, r.Round)
 	b = binary.AppendVarint(b, int64(r.Left))
 	b = binary.AppendVarint(b, r.Least)
+	b = binary.AppendVarint(b, r.Debt)
 	b = binary.AppendVarint(b, r.Charged)
 	ended := byte(0)
 	if r.Settled {

@@ -46,7 +46,7 @@ func drawReserved(t *rapid.T) bucket.Reserved {
 	return bucket.Reserved{
 		Key: drawText(bucket.MaxKey).Draw(t, "key"), ID: drawText(bucket.MaxID).Draw(t, "id"), Limit: drawState(t).Limit,
 		Cost: rapid.Int64().Draw(t, "cost"), Round: rapid.Uint64().Draw(t, "round"), Left: time.Duration(rapid.Int64().Draw(t, "left")),
-		Least: rapid.Int64().Draw(t, "least"), Charged: rapid.Int64().Draw(t, "charged"), Settled: rapid.Bool().Draw(t, "settled"),
+		Least: rapid.Int64().Draw(t, "least"), Debt: rapid.Int64().Draw(t, "debt"), Charged: rapid.Int64().Draw(t, "charged"), Settled: rapid.Bool().Draw(t, "settled"),
 		Undone: rapid.Bool().Draw(t, "undone"),
 	}
 }

@@ -94,8 +94,10 @@ func validTTL(at place, ms int64) error {
 // validReserve says what is wrong with how r, whose limit is text, reserves or does not.
 func validReserve(at place, r *bucket.Request, text string) error {
 	switch {
+	case r.Reserve < 0 || r.Reserve > bucket.MaxReserve:
+		return fmt.Errorf("%w: %s is %d; want 0 to %d", bucket.ErrReserve, at.of("reserve_ns"), int64(r.Reserve), int64(bucket.MaxReserve))
 	case r.Reserve == 0 && r.Cost > 0 && r.Limit.Window == bucket.Concurrency:
-		return fmt.Errorf("%w: %s is missing; limit %q wants to know how long its tokens are kept at most", bucket.ErrReserve, at.of("ttl_ms"), text)
+		return fmt.Errorf("%w: %s is missing; limit %q wants to know how long its tokens are kept at most", bucket.ErrReserve, at.of("ttl_ms")+" (reserve_ns in gRPC)", text)
 	case r.Reserve > 0 && r.ID == "":
 		return fmt.Errorf("%w: %s is missing; want 1 to %d bytes by which the reservation is settled", bucket.ErrReserve, at.of("id"), bucket.MaxID)
 	case r.Reserve > 0 && r.Limit.Queue > 0:

@@ -36,6 +36,10 @@ func (ls *limits) readCheck(at place, m *pb.CheckRequest) (c check, err error) {
 		return c, err
 	}
 	c.req.Limit, c.text = known.limit, known.text
+	c.req.Reserve = time.Duration(m.GetReserveNs())
+	if err := validReserve(at, &c.req, c.text); err != nil {
+		return c, err
+	}
 	if err := validBurst(at, c.req.Cost, known); err != nil {
 		return c, err
 	}
@@ -110,6 +114,8 @@ func windowOf(at place, w pb.Window) (bucket.Window, error) {
 		return bucket.Month, nil
 	case pb.Window_WINDOW_YEAR:
 		return bucket.Year, nil
+	case pb.Window_WINDOW_CONCURRENCY:
+		return bucket.Concurrency, nil
 	}
 	return 0, unknownNumber(at, "limit_spec.window", int32(w), len(pb.Window_name))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/transport"
+	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
 // How long a reservation is kept that does not say.
@@ -130,4 +131,19 @@ func (d *decoder) settlement(costs bool) (bucket.Settlement, error) {
 		return s, fmt.Errorf("%w: the body has cost, which settles, and ttl_ms, which keeps; want one of them", transport.ErrRequest)
 	}
 	return s, nil
+}
+
+// readSettlements makes settlements of ms.
+func readSettlements(ms []*pb.Settlement) ([]bucket.Settlement, error) {
+	if n := len(ms); n == 0 || n > MaxChecks {
+		return nil, fmt.Errorf("%w: %d settlements; want 1 to %d", transport.ErrRequest, n, MaxChecks)
+	}
+	all := make([]bucket.Settlement, len(ms))
+	for i, m := range ms {
+		all[i] = bucket.Settlement{Key: m.GetKey(), ID: m.GetId(), Cost: m.GetCost(), Renew: time.Duration(m.GetRenewNs())}
+		if err := all[i].Check(); err != nil {
+			return nil, fmt.Errorf("settlements[%d]: %w", i, err)
+		}
+	}
+	return all, nil
 }

@@ -84,6 +84,23 @@ func (s *service) Peek(ctx context.Context, m *pb.PeekRequest) (*pb.PeekResponse
 	}, nil
 }
 
+// Settle implements pb.NoriaServer.
+func (s *service) Settle(ctx context.Context, m *pb.SettleRequest) (*pb.SettleResponse, error) {
+	all, err := readSettlements(m.GetSettlements())
+	if err != nil {
+		return nil, transport.GRPC(err)
+	}
+	said, err := s.limiter.Settle(ctx, all...)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := &pb.SettleResponse{Settled: make([]*pb.Settled, len(said))}
+	for i := range said {
+		out.Settled[i] = &pb.Settled{Known: said[i].Known, Reserved: said[i].Reserved, Charged: said[i].Charged}
+	}
+	return out, nil
+}
+
 // Reset implements pb.NoriaServer.
 func (s *service) Reset(ctx context.Context, m *pb.ResetRequest) (*pb.ResetResponse, error) {
 	if err := validKey(single, m.GetKey()); err != nil {

@@ -186,6 +186,40 @@ func (c *Client) Peek(ctx context.Context, key string, l bucket.Limit) (bucket.D
 	return c.Check(ctx, bucket.Request{Key: key, Limit: l})
 }
 
+// Settle says what reservations, 1 to 1,000, came to, as cluster.Node.Settle does. It blocks and fails as Check does; with an
+// error some may be settled all the same, and may be settled again.
+func (c *Client) Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Settled, error) {
+	q := &pb.SettleRequest{Settlements: make([]*pb.Settlement, len(s))}
+	for i := range s {
+		q.Settlements[i] = &pb.Settlement{Key: s[i].Key, Id: s[i].ID, Cost: s[i].Cost, RenewNs: int64(s[i].Renew)}
+	}
+	for tried := 1; ; tried++ {
+		at := c.current.Load()
+		answer, err := pb.NewNoriaClient(c.ways[at%int64(len(c.ways))].conn).Settle(ctx, q)
+		switch {
+		case err == nil:
+			return settledOf(answer, len(s))
+		case c.closed.Load():
+			return nil, ErrClosed
+		case status.Code(err) != codes.Unavailable || tried > len(c.ways):
+			return nil, err
+		}
+		c.current.CompareAndSwap(at, at+1)
+	}
+}
+
+// settledOf returns what answer says of want settlements.
+func settledOf(answer *pb.SettleResponse, want int) ([]bucket.Settled, error) {
+	if len(answer.GetSettled()) != want {
+		return nil, status.Errorf(codes.Internal, "%d answers to %d settlements", len(answer.GetSettled()), want)
+	}
+	said := make([]bucket.Settled, want)
+	for i, m := range answer.GetSettled() {
+		said[i] = bucket.Settled{Known: m.GetKnown(), Reserved: m.GetReserved(), Charged: m.GetCharged()}
+	}
+	return said, nil
+}
+
 // Reset makes the bucket of key full again. It blocks and fails as Check does.
 func (c *Client) Reset(ctx context.Context, key string) error {
 	for tried := 1; ; tried++ {

@@ -478,3 +478,33 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// What is reserved by one node is settled by another, once; bad settlements are refused.
+func TestSettle(t *testing.T) {
+	f := newFleet(t, "a", "b")
+	c := f.client("gone")
+	for _, tt := range []struct {
+		limit bucket.Limit
+		left  int64
+	}{{bucket.Limit{Burst: 100}, 93}, {bucket.Limit{Burst: 100, Window: bucket.Concurrency}, 100}} {
+		key := tt.limit.String()
+		r := bucket.Request{Key: key, Limit: tt.limit, Cost: 40, ID: "r", Reserve: time.Minute}
+		if d, err := c.Check(t.Context(), r); err != nil || !d.Allowed || d.Remaining != 60 {
+			t.Fatalf("Check(%+v) = %+v, %v", r, d, err)
+		}
+		for range 2 {
+			said, err := c.Settle(t.Context(), bucket.Settlement{Key: key, ID: "r", Cost: 7}, bucket.Settlement{Key: key, ID: "other"})
+			if err != nil || len(said) != 2 || !said[0].Known || said[0].Reserved != 40 || said[1].Known {
+				t.Errorf("Settle = %+v, %v", said, err)
+			}
+		}
+		if d, err := c.Peek(t.Context(), key, tt.limit); err != nil || d.Remaining != tt.left {
+			t.Errorf("Peek(%s) = %+v, %v, want %d left", key, d, err, tt.left)
+		}
+	}
+	for _, s := range [][]bucket.Settlement{{}, {{Key: "k"}}, {{Key: "k", ID: "i", Renew: -1}}, make([]bucket.Settlement, 1001)} {
+		if _, err := c.Settle(t.Context(), s...); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("Settle of %d settlements: %v, want InvalidArgument", len(s), err)
+		}
+	}
+}

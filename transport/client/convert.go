@@ -22,6 +22,7 @@ func checkOf(r *bucket.Request) *pb.CheckRequest {
 		Durability: durabilityOf(r.Durability),
 		OnLost:     onLostOf(r.OnLost),
 		ColdStart:  coldStartOf(r.ColdStart),
+		ReserveNs:  int64(r.Reserve),
 	}
 }
 
@@ -44,6 +45,8 @@ func windowOf(w bucket.Window) pb.Window {
 		return pb.Window_WINDOW_MONTH
 	case bucket.Year:
 		return pb.Window_WINDOW_YEAR
+	case bucket.Concurrency:
+		return pb.Window_WINDOW_CONCURRENCY
 	}
 	return unknown
 }

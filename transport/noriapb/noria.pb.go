@@ -37,6 +37,7 @@ const (
 	Window_WINDOW_WEEK        Window = 4 // on Monday
 	Window_WINDOW_MONTH       Window = 5
 	Window_WINDOW_YEAR        Window = 6
+	Window_WINDOW_CONCURRENCY Window = 7 // never: what is reserved is given back
 )
 
 // Enum value maps for Window.
@@ -49,6 +50,7 @@ var (
 		4: "WINDOW_WEEK",
 		5: "WINDOW_MONTH",
 		6: "WINDOW_YEAR",
+		7: "WINDOW_CONCURRENCY",
 	}
 	Window_value = map[string]int32{
 		"WINDOW_UNSPECIFIED": 0,
@@ -58,6 +60,7 @@ var (
 		"WINDOW_WEEK":        4,
 		"WINDOW_MONTH":       5,
 		"WINDOW_YEAR":        6,
+		"WINDOW_CONCURRENCY": 7,
 	}
 )
 
@@ -322,7 +325,12 @@ type CheckRequest struct {
 	// What a bucket holds whose former holder took its memory with it.
 	ColdStart ColdStart `protobuf:"varint,8,opt,name=cold_start,json=coldStart,proto3,enum=noria.v1.ColdStart" json:"cold_start,omitempty"`
 	// Names the limit in denied_by: at most 64 bytes. The key stands in where it is empty.
-	Name          string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	// Makes the cost a reservation, named by key and id, for this long: Settle says within that time what it came to. What is not
+	// settled by then stays spent, or is given back where the limit is one such as "concurrency 20", whose requests have to reserve.
+	// A request with the id of a living reservation takes nothing and keeps it for as long again. 0 to 3.6e12; more than 0 wants an
+	// id, and a limit without a queue.
+	ReserveNs     int64 `protobuf:"varint,10,opt,name=reserve_ns,json=reserveNs,proto3" json:"reserve_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,12 +428,248 @@ func (x *CheckRequest) GetName() string {
 	return ""
 }
 
+func (x *CheckRequest) GetReserveNs() int64 {
+	if x != nil {
+		return x.ReserveNs
+	}
+	return 0
+}
+
+// SettleRequest says what reservations came to.
+type SettleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 1,000 of them.
+	Settlements   []*Settlement `protobuf:"bytes,1,rep,name=settlements,proto3" json:"settlements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRequest) Reset() {
+	*x = SettleRequest{}
+	mi := &file_noriapb_noria_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRequest) ProtoMessage() {}
+
+func (x *SettleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_noriapb_noria_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
+func (*SettleRequest) Descriptor() ([]byte, []int) {
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SettleRequest) GetSettlements() []*Settlement {
+	if x != nil {
+		return x.Settlements
+	}
+	return nil
+}
+
+// Settlement says what one reservation came to.
+type Settlement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key and the id of the request that reserved.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Id  string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Tokens that it came to, 0 to 1e9. Less than was reserved gives the rest back, more takes it though it may not be there.
+	Cost int64 `protobuf:"varint,3,opt,name=cost,proto3" json:"cost,omitempty"`
+	// If more than 0, the reservation is not settled but kept for at least this long from now; at most 3.6e12.
+	RenewNs       int64 `protobuf:"varint,4,opt,name=renew_ns,json=renewNs,proto3" json:"renew_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settlement) Reset() {
+	*x = Settlement{}
+	mi := &file_noriapb_noria_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settlement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settlement) ProtoMessage() {}
+
+func (x *Settlement) ProtoReflect() protoreflect.Message {
+	mi := &file_noriapb_noria_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settlement.ProtoReflect.Descriptor instead.
+func (*Settlement) Descriptor() ([]byte, []int) {
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Settlement) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Settlement) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Settlement) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Settlement) GetRenewNs() int64 {
+	if x != nil {
+		return x.RenewNs
+	}
+	return 0
+}
+
+// SettleResponse answers a SettleRequest.
+type SettleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each settlement, in their order.
+	Settled       []*Settled `protobuf:"bytes,1,rep,name=settled,proto3" json:"settled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleResponse) Reset() {
+	*x = SettleResponse{}
+	mi := &file_noriapb_noria_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleResponse) ProtoMessage() {}
+
+func (x *SettleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_noriapb_noria_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
+func (*SettleResponse) Descriptor() ([]byte, []int) {
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SettleResponse) GetSettled() []*Settled {
+	if x != nil {
+		return x.Settled
+	}
+	return nil
+}
+
+// Settled is what came of one settlement.
+type Settled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether there was such a reservation: it may have expired, or never been made.
+	Known bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	// Tokens that were reserved.
+	Reserved int64 `protobuf:"varint,2,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	// Tokens that are charged for it now.
+	Charged       int64 `protobuf:"varint,3,opt,name=charged,proto3" json:"charged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settled) Reset() {
+	*x = Settled{}
+	mi := &file_noriapb_noria_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settled) ProtoMessage() {}
+
+func (x *Settled) ProtoReflect() protoreflect.Message {
+	mi := &file_noriapb_noria_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settled.ProtoReflect.Descriptor instead.
+func (*Settled) Descriptor() ([]byte, []int) {
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Settled) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Settled) GetReserved() int64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
+func (x *Settled) GetCharged() int64 {
+	if x != nil {
+		return x.Charged
+	}
+	return 0
+}
+
 // LimitSpec is a limit as numbers.
 //
 //	100/s burst 200 queue 50    tokens 100, per_ns 1e9, burst 200, queue 50
 //	quota 100                   burst 100
 //	quota 10000 per month       burst 10000, window MONTH
 //	window 100 per 1m           burst 100, window FIXED, per_ns 60e9
+//	concurrency 20              burst 20, window CONCURRENCY
 type LimitSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tokens added every per_ns, evenly. 0 for quotas and windows.
@@ -446,7 +690,7 @@ type LimitSpec struct {
 
 func (x *LimitSpec) Reset() {
 	*x = LimitSpec{}
-	mi := &file_noriapb_noria_proto_msgTypes[1]
+	mi := &file_noriapb_noria_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +702,7 @@ func (x *LimitSpec) String() string {
 func (*LimitSpec) ProtoMessage() {}
 
 func (x *LimitSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[1]
+	mi := &file_noriapb_noria_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +715,7 @@ func (x *LimitSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitSpec.ProtoReflect.Descriptor instead.
 func (*LimitSpec) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{1}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LimitSpec) GetTokens() int64 {
@@ -542,7 +786,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_noriapb_noria_proto_msgTypes[2]
+	mi := &file_noriapb_noria_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +798,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[2]
+	mi := &file_noriapb_noria_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +811,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{2}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CheckResponse) GetAllowed() bool {
@@ -630,7 +874,7 @@ type CheckAllRequest struct {
 
 func (x *CheckAllRequest) Reset() {
 	*x = CheckAllRequest{}
-	mi := &file_noriapb_noria_proto_msgTypes[3]
+	mi := &file_noriapb_noria_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +886,7 @@ func (x *CheckAllRequest) String() string {
 func (*CheckAllRequest) ProtoMessage() {}
 
 func (x *CheckAllRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[3]
+	mi := &file_noriapb_noria_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +899,7 @@ func (x *CheckAllRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAllRequest.ProtoReflect.Descriptor instead.
 func (*CheckAllRequest) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{3}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CheckAllRequest) GetChecks() []*CheckRequest {
@@ -684,7 +928,7 @@ type CheckAllResponse struct {
 
 func (x *CheckAllResponse) Reset() {
 	*x = CheckAllResponse{}
-	mi := &file_noriapb_noria_proto_msgTypes[4]
+	mi := &file_noriapb_noria_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +940,7 @@ func (x *CheckAllResponse) String() string {
 func (*CheckAllResponse) ProtoMessage() {}
 
 func (x *CheckAllResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[4]
+	mi := &file_noriapb_noria_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +953,7 @@ func (x *CheckAllResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAllResponse.ProtoReflect.Descriptor instead.
 func (*CheckAllResponse) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{4}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CheckAllResponse) GetAllowed() bool {
@@ -763,7 +1007,7 @@ type StreamChecksRequest struct {
 
 func (x *StreamChecksRequest) Reset() {
 	*x = StreamChecksRequest{}
-	mi := &file_noriapb_noria_proto_msgTypes[5]
+	mi := &file_noriapb_noria_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1019,7 @@ func (x *StreamChecksRequest) String() string {
 func (*StreamChecksRequest) ProtoMessage() {}
 
 func (x *StreamChecksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[5]
+	mi := &file_noriapb_noria_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1032,7 @@ func (x *StreamChecksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamChecksRequest.ProtoReflect.Descriptor instead.
 func (*StreamChecksRequest) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{5}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StreamChecksRequest) GetSequence() uint64 {
@@ -828,7 +1072,7 @@ type StreamChecksResponse struct {
 
 func (x *StreamChecksResponse) Reset() {
 	*x = StreamChecksResponse{}
-	mi := &file_noriapb_noria_proto_msgTypes[6]
+	mi := &file_noriapb_noria_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +1084,7 @@ func (x *StreamChecksResponse) String() string {
 func (*StreamChecksResponse) ProtoMessage() {}
 
 func (x *StreamChecksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[6]
+	mi := &file_noriapb_noria_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1097,7 @@ func (x *StreamChecksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamChecksResponse.ProtoReflect.Descriptor instead.
 func (*StreamChecksResponse) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{6}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StreamChecksResponse) GetSequence() uint64 {
@@ -897,7 +1141,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_noriapb_noria_proto_msgTypes[7]
+	mi := &file_noriapb_noria_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1153,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[7]
+	mi := &file_noriapb_noria_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1166,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{7}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Error) GetCode() int32 {
@@ -953,7 +1197,7 @@ type PeekRequest struct {
 
 func (x *PeekRequest) Reset() {
 	*x = PeekRequest{}
-	mi := &file_noriapb_noria_proto_msgTypes[8]
+	mi := &file_noriapb_noria_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1209,7 @@ func (x *PeekRequest) String() string {
 func (*PeekRequest) ProtoMessage() {}
 
 func (x *PeekRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[8]
+	mi := &file_noriapb_noria_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1222,7 @@ func (x *PeekRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeekRequest.ProtoReflect.Descriptor instead.
 func (*PeekRequest) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{8}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PeekRequest) GetKey() string {
@@ -1022,7 +1266,7 @@ type PeekResponse struct {
 
 func (x *PeekResponse) Reset() {
 	*x = PeekResponse{}
-	mi := &file_noriapb_noria_proto_msgTypes[9]
+	mi := &file_noriapb_noria_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1278,7 @@ func (x *PeekResponse) String() string {
 func (*PeekResponse) ProtoMessage() {}
 
 func (x *PeekResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[9]
+	mi := &file_noriapb_noria_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1291,7 @@ func (x *PeekResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeekResponse.ProtoReflect.Descriptor instead.
 func (*PeekResponse) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{9}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PeekResponse) GetRemaining() int64 {
@@ -1089,7 +1333,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_noriapb_noria_proto_msgTypes[10]
+	mi := &file_noriapb_noria_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1345,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[10]
+	mi := &file_noriapb_noria_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1358,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{10}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResetRequest) GetKey() string {
@@ -1133,7 +1377,7 @@ type ResetResponse struct {
 
 func (x *ResetResponse) Reset() {
 	*x = ResetResponse{}
-	mi := &file_noriapb_noria_proto_msgTypes[11]
+	mi := &file_noriapb_noria_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1389,7 @@ func (x *ResetResponse) String() string {
 func (*ResetResponse) ProtoMessage() {}
 
 func (x *ResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[11]
+	mi := &file_noriapb_noria_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1402,7 @@ func (x *ResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
 func (*ResetResponse) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{11}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{15}
 }
 
 // StatusRequest asks a node for its status.
@@ -1170,7 +1414,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_noriapb_noria_proto_msgTypes[12]
+	mi := &file_noriapb_noria_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1426,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[12]
+	mi := &file_noriapb_noria_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1439,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{12}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{16}
 }
 
 // StatusResponse is what a node knows of itself and of the cluster.
@@ -1237,7 +1481,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_noriapb_noria_proto_msgTypes[13]
+	mi := &file_noriapb_noria_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1493,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[13]
+	mi := &file_noriapb_noria_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1506,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{13}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StatusResponse) GetNode() string {
@@ -1392,7 +1636,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_noriapb_noria_proto_msgTypes[14]
+	mi := &file_noriapb_noria_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1648,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_noriapb_noria_proto_msgTypes[14]
+	mi := &file_noriapb_noria_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1661,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_noriapb_noria_proto_rawDescGZIP(), []int{14}
+	return file_noriapb_noria_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Member) GetId() string {
@@ -1473,7 +1717,7 @@ var File_noriapb_noria_proto protoreflect.FileDescriptor
 
 const file_noriapb_noria_proto_rawDesc = "" +
 	"\n" +
-	"\x13noriapb/noria.proto\x12\bnoria.v1\"\xc5\x02\n" +
+	"\x13noriapb/noria.proto\x12\bnoria.v1\"\xe4\x02\n" +
 	"\fCheckRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\tR\x05limit\x122\n" +
@@ -1487,8 +1731,25 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\aon_lost\x18\a \x01(\x0e2\x10.noria.v1.OnLostR\x06onLost\x122\n" +
 	"\n" +
 	"cold_start\x18\b \x01(\x0e2\x13.noria.v1.ColdStartR\tcoldStart\x12\x12\n" +
-	"\x04name\x18\t \x01(\tR\x04nameB\a\n" +
-	"\x05_cost\"\xa4\x01\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"reserve_ns\x18\n" +
+	" \x01(\x03R\treserveNsB\a\n" +
+	"\x05_cost\"G\n" +
+	"\rSettleRequest\x126\n" +
+	"\vsettlements\x18\x01 \x03(\v2\x14.noria.v1.SettlementR\vsettlements\"]\n" +
+	"\n" +
+	"Settlement\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04cost\x18\x03 \x01(\x03R\x04cost\x12\x19\n" +
+	"\brenew_ns\x18\x04 \x01(\x03R\arenewNs\"=\n" +
+	"\x0eSettleResponse\x12+\n" +
+	"\asettled\x18\x01 \x03(\v2\x11.noria.v1.SettledR\asettled\"U\n" +
+	"\aSettled\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1a\n" +
+	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x18\n" +
+	"\acharged\x18\x03 \x01(\x03R\acharged\"\xa4\x01\n" +
 	"\tLimitSpec\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x15\n" +
 	"\x06per_ns\x18\x02 \x01(\x03R\x05perNs\x12\x14\n" +
@@ -1567,7 +1828,7 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"partitions\x12\x12\n" +
 	"\x04self\x18\x05 \x01(\bR\x04self\x12\x12\n" +
 	"\x04role\x18\x06 \x01(\tR\x04role\x12\x16\n" +
-	"\x06policy\x18\a \x01(\tR\x06policy*\x87\x01\n" +
+	"\x06policy\x18\a \x01(\tR\x06policy*\x9f\x01\n" +
 	"\x06Window\x12\x16\n" +
 	"\x12WINDOW_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +
@@ -1576,7 +1837,8 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"WINDOW_DAY\x10\x03\x12\x0f\n" +
 	"\vWINDOW_WEEK\x10\x04\x12\x10\n" +
 	"\fWINDOW_MONTH\x10\x05\x12\x0f\n" +
-	"\vWINDOW_YEAR\x10\x06*h\n" +
+	"\vWINDOW_YEAR\x10\x06\x12\x16\n" +
+	"\x12WINDOW_CONCURRENCY\x10\a*h\n" +
 	"\n" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -1597,12 +1859,13 @@ const file_noriapb_noria_proto_rawDesc = "" +
 	"\rSOURCE_HOLDER\x10\x01\x12\x10\n" +
 	"\fSOURCE_LEASE\x10\x02\x12\x11\n" +
 	"\rSOURCE_DENIAL\x10\x03\x12\x13\n" +
-	"\x0fSOURCE_DEGRADED\x10\x042\x85\x03\n" +
+	"\x0fSOURCE_DEGRADED\x10\x042\xc2\x03\n" +
 	"\x05Noria\x128\n" +
 	"\x05Check\x12\x16.noria.v1.CheckRequest\x1a\x17.noria.v1.CheckResponse\x12A\n" +
 	"\bCheckAll\x12\x19.noria.v1.CheckAllRequest\x1a\x1a.noria.v1.CheckAllResponse\x12Q\n" +
 	"\fStreamChecks\x12\x1d.noria.v1.StreamChecksRequest\x1a\x1e.noria.v1.StreamChecksResponse(\x010\x01\x125\n" +
-	"\x04Peek\x12\x15.noria.v1.PeekRequest\x1a\x16.noria.v1.PeekResponse\x128\n" +
+	"\x04Peek\x12\x15.noria.v1.PeekRequest\x1a\x16.noria.v1.PeekResponse\x12;\n" +
+	"\x06Settle\x12\x17.noria.v1.SettleRequest\x1a\x18.noria.v1.SettleResponse\x128\n" +
 	"\x05Reset\x12\x16.noria.v1.ResetRequest\x1a\x17.noria.v1.ResetResponse\x12;\n" +
 	"\x06Status\x12\x17.noria.v1.StatusRequest\x1a\x18.noria.v1.StatusResponseB4Z2github.com/noriahq/noria/transport/noriapb;noriapbb\x06proto3"
 
@@ -1619,7 +1882,7 @@ func file_noriapb_noria_proto_rawDescGZIP() []byte {
 }
 
 var file_noriapb_noria_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_noriapb_noria_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_noriapb_noria_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_noriapb_noria_proto_goTypes = []any{
 	(Window)(0),                  // 0: noria.v1.Window
 	(Durability)(0),              // 1: noria.v1.Durability
@@ -1627,56 +1890,64 @@ var file_noriapb_noria_proto_goTypes = []any{
 	(ColdStart)(0),               // 3: noria.v1.ColdStart
 	(Source)(0),                  // 4: noria.v1.Source
 	(*CheckRequest)(nil),         // 5: noria.v1.CheckRequest
-	(*LimitSpec)(nil),            // 6: noria.v1.LimitSpec
-	(*CheckResponse)(nil),        // 7: noria.v1.CheckResponse
-	(*CheckAllRequest)(nil),      // 8: noria.v1.CheckAllRequest
-	(*CheckAllResponse)(nil),     // 9: noria.v1.CheckAllResponse
-	(*StreamChecksRequest)(nil),  // 10: noria.v1.StreamChecksRequest
-	(*StreamChecksResponse)(nil), // 11: noria.v1.StreamChecksResponse
-	(*Error)(nil),                // 12: noria.v1.Error
-	(*PeekRequest)(nil),          // 13: noria.v1.PeekRequest
-	(*PeekResponse)(nil),         // 14: noria.v1.PeekResponse
-	(*ResetRequest)(nil),         // 15: noria.v1.ResetRequest
-	(*ResetResponse)(nil),        // 16: noria.v1.ResetResponse
-	(*StatusRequest)(nil),        // 17: noria.v1.StatusRequest
-	(*StatusResponse)(nil),       // 18: noria.v1.StatusResponse
-	(*Member)(nil),               // 19: noria.v1.Member
+	(*SettleRequest)(nil),        // 6: noria.v1.SettleRequest
+	(*Settlement)(nil),           // 7: noria.v1.Settlement
+	(*SettleResponse)(nil),       // 8: noria.v1.SettleResponse
+	(*Settled)(nil),              // 9: noria.v1.Settled
+	(*LimitSpec)(nil),            // 10: noria.v1.LimitSpec
+	(*CheckResponse)(nil),        // 11: noria.v1.CheckResponse
+	(*CheckAllRequest)(nil),      // 12: noria.v1.CheckAllRequest
+	(*CheckAllResponse)(nil),     // 13: noria.v1.CheckAllResponse
+	(*StreamChecksRequest)(nil),  // 14: noria.v1.StreamChecksRequest
+	(*StreamChecksResponse)(nil), // 15: noria.v1.StreamChecksResponse
+	(*Error)(nil),                // 16: noria.v1.Error
+	(*PeekRequest)(nil),          // 17: noria.v1.PeekRequest
+	(*PeekResponse)(nil),         // 18: noria.v1.PeekResponse
+	(*ResetRequest)(nil),         // 19: noria.v1.ResetRequest
+	(*ResetResponse)(nil),        // 20: noria.v1.ResetResponse
+	(*StatusRequest)(nil),        // 21: noria.v1.StatusRequest
+	(*StatusResponse)(nil),       // 22: noria.v1.StatusResponse
+	(*Member)(nil),               // 23: noria.v1.Member
 }
 var file_noriapb_noria_proto_depIdxs = []int32{
-	6,  // 0: noria.v1.CheckRequest.limit_spec:type_name -> noria.v1.LimitSpec
+	10, // 0: noria.v1.CheckRequest.limit_spec:type_name -> noria.v1.LimitSpec
 	1,  // 1: noria.v1.CheckRequest.durability:type_name -> noria.v1.Durability
 	2,  // 2: noria.v1.CheckRequest.on_lost:type_name -> noria.v1.OnLost
 	3,  // 3: noria.v1.CheckRequest.cold_start:type_name -> noria.v1.ColdStart
-	0,  // 4: noria.v1.LimitSpec.window:type_name -> noria.v1.Window
-	4,  // 5: noria.v1.CheckResponse.source:type_name -> noria.v1.Source
-	5,  // 6: noria.v1.CheckAllRequest.checks:type_name -> noria.v1.CheckRequest
-	7,  // 7: noria.v1.CheckAllResponse.checks:type_name -> noria.v1.CheckResponse
-	5,  // 8: noria.v1.StreamChecksRequest.checks:type_name -> noria.v1.CheckRequest
-	10, // 9: noria.v1.StreamChecksRequest.more:type_name -> noria.v1.StreamChecksRequest
-	9,  // 10: noria.v1.StreamChecksResponse.decision:type_name -> noria.v1.CheckAllResponse
-	12, // 11: noria.v1.StreamChecksResponse.error:type_name -> noria.v1.Error
-	11, // 12: noria.v1.StreamChecksResponse.more:type_name -> noria.v1.StreamChecksResponse
-	6,  // 13: noria.v1.PeekRequest.limit_spec:type_name -> noria.v1.LimitSpec
-	2,  // 14: noria.v1.PeekRequest.on_lost:type_name -> noria.v1.OnLost
-	4,  // 15: noria.v1.PeekResponse.source:type_name -> noria.v1.Source
-	19, // 16: noria.v1.StatusResponse.members:type_name -> noria.v1.Member
-	5,  // 17: noria.v1.Noria.Check:input_type -> noria.v1.CheckRequest
-	8,  // 18: noria.v1.Noria.CheckAll:input_type -> noria.v1.CheckAllRequest
-	10, // 19: noria.v1.Noria.StreamChecks:input_type -> noria.v1.StreamChecksRequest
-	13, // 20: noria.v1.Noria.Peek:input_type -> noria.v1.PeekRequest
-	15, // 21: noria.v1.Noria.Reset:input_type -> noria.v1.ResetRequest
-	17, // 22: noria.v1.Noria.Status:input_type -> noria.v1.StatusRequest
-	7,  // 23: noria.v1.Noria.Check:output_type -> noria.v1.CheckResponse
-	9,  // 24: noria.v1.Noria.CheckAll:output_type -> noria.v1.CheckAllResponse
-	11, // 25: noria.v1.Noria.StreamChecks:output_type -> noria.v1.StreamChecksResponse
-	14, // 26: noria.v1.Noria.Peek:output_type -> noria.v1.PeekResponse
-	16, // 27: noria.v1.Noria.Reset:output_type -> noria.v1.ResetResponse
-	18, // 28: noria.v1.Noria.Status:output_type -> noria.v1.StatusResponse
-	23, // [23:29] is the sub-list for method output_type
-	17, // [17:23] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	7,  // 4: noria.v1.SettleRequest.settlements:type_name -> noria.v1.Settlement
+	9,  // 5: noria.v1.SettleResponse.settled:type_name -> noria.v1.Settled
+	0,  // 6: noria.v1.LimitSpec.window:type_name -> noria.v1.Window
+	4,  // 7: noria.v1.CheckResponse.source:type_name -> noria.v1.Source
+	5,  // 8: noria.v1.CheckAllRequest.checks:type_name -> noria.v1.CheckRequest
+	11, // 9: noria.v1.CheckAllResponse.checks:type_name -> noria.v1.CheckResponse
+	5,  // 10: noria.v1.StreamChecksRequest.checks:type_name -> noria.v1.CheckRequest
+	14, // 11: noria.v1.StreamChecksRequest.more:type_name -> noria.v1.StreamChecksRequest
+	13, // 12: noria.v1.StreamChecksResponse.decision:type_name -> noria.v1.CheckAllResponse
+	16, // 13: noria.v1.StreamChecksResponse.error:type_name -> noria.v1.Error
+	15, // 14: noria.v1.StreamChecksResponse.more:type_name -> noria.v1.StreamChecksResponse
+	10, // 15: noria.v1.PeekRequest.limit_spec:type_name -> noria.v1.LimitSpec
+	2,  // 16: noria.v1.PeekRequest.on_lost:type_name -> noria.v1.OnLost
+	4,  // 17: noria.v1.PeekResponse.source:type_name -> noria.v1.Source
+	23, // 18: noria.v1.StatusResponse.members:type_name -> noria.v1.Member
+	5,  // 19: noria.v1.Noria.Check:input_type -> noria.v1.CheckRequest
+	12, // 20: noria.v1.Noria.CheckAll:input_type -> noria.v1.CheckAllRequest
+	14, // 21: noria.v1.Noria.StreamChecks:input_type -> noria.v1.StreamChecksRequest
+	17, // 22: noria.v1.Noria.Peek:input_type -> noria.v1.PeekRequest
+	6,  // 23: noria.v1.Noria.Settle:input_type -> noria.v1.SettleRequest
+	19, // 24: noria.v1.Noria.Reset:input_type -> noria.v1.ResetRequest
+	21, // 25: noria.v1.Noria.Status:input_type -> noria.v1.StatusRequest
+	11, // 26: noria.v1.Noria.Check:output_type -> noria.v1.CheckResponse
+	13, // 27: noria.v1.Noria.CheckAll:output_type -> noria.v1.CheckAllResponse
+	15, // 28: noria.v1.Noria.StreamChecks:output_type -> noria.v1.StreamChecksResponse
+	18, // 29: noria.v1.Noria.Peek:output_type -> noria.v1.PeekResponse
+	8,  // 30: noria.v1.Noria.Settle:output_type -> noria.v1.SettleResponse
+	20, // 31: noria.v1.Noria.Reset:output_type -> noria.v1.ResetResponse
+	22, // 32: noria.v1.Noria.Status:output_type -> noria.v1.StatusResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_noriapb_noria_proto_init() }
@@ -1691,7 +1962,7 @@ func file_noriapb_noria_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_noriapb_noria_proto_rawDesc), len(file_noriapb_noria_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

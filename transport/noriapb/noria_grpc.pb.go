@@ -28,6 +28,7 @@ const (
 	Noria_CheckAll_FullMethodName     = "/noria.v1.Noria/CheckAll"
 	Noria_StreamChecks_FullMethodName = "/noria.v1.Noria/StreamChecks"
 	Noria_Peek_FullMethodName         = "/noria.v1.Noria/Peek"
+	Noria_Settle_FullMethodName       = "/noria.v1.Noria/Settle"
 	Noria_Reset_FullMethodName        = "/noria.v1.Noria/Reset"
 	Noria_Status_FullMethodName       = "/noria.v1.Noria/Status"
 )
@@ -49,6 +50,9 @@ type NoriaClient interface {
 	StreamChecks(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamChecksRequest, StreamChecksResponse], error)
 	// Peek tells the level of one bucket and takes nothing.
 	Peek(ctx context.Context, in *PeekRequest, opts ...grpc.CallOption) (*PeekResponse, error)
+	// Settle says what reservations came to (see CheckRequest.reserve_ns), or renews them. One that comes again is answered as
+	// the first was and does nothing. With UNAVAILABLE some may be settled: ask again.
+	Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error)
 	// Reset forgets one bucket: it is full again.
 	Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error)
 	// Status tells what the node knows of itself and of the cluster.
@@ -106,6 +110,16 @@ func (c *noriaClient) Peek(ctx context.Context, in *PeekRequest, opts ...grpc.Ca
 	return out, nil
 }
 
+func (c *noriaClient) Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleResponse)
+	err := c.cc.Invoke(ctx, Noria_Settle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *noriaClient) Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResetResponse)
@@ -143,6 +157,9 @@ type NoriaServer interface {
 	StreamChecks(grpc.BidiStreamingServer[StreamChecksRequest, StreamChecksResponse]) error
 	// Peek tells the level of one bucket and takes nothing.
 	Peek(context.Context, *PeekRequest) (*PeekResponse, error)
+	// Settle says what reservations came to (see CheckRequest.reserve_ns), or renews them. One that comes again is answered as
+	// the first was and does nothing. With UNAVAILABLE some may be settled: ask again.
+	Settle(context.Context, *SettleRequest) (*SettleResponse, error)
 	// Reset forgets one bucket: it is full again.
 	Reset(context.Context, *ResetRequest) (*ResetResponse, error)
 	// Status tells what the node knows of itself and of the cluster.
@@ -168,6 +185,9 @@ func (UnimplementedNoriaServer) StreamChecks(grpc.BidiStreamingServer[StreamChec
 }
 func (UnimplementedNoriaServer) Peek(context.Context, *PeekRequest) (*PeekResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Peek not implemented")
+}
+func (UnimplementedNoriaServer) Settle(context.Context, *SettleRequest) (*SettleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Settle not implemented")
 }
 func (UnimplementedNoriaServer) Reset(context.Context, *ResetRequest) (*ResetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reset not implemented")
@@ -257,6 +277,24 @@ func _Noria_Peek_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Noria_Settle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NoriaServer).Settle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Noria_Settle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NoriaServer).Settle(ctx, req.(*SettleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Noria_Reset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResetRequest)
 	if err := dec(in); err != nil {
@@ -311,6 +349,10 @@ var Noria_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Peek",
 			Handler:    _Noria_Peek_Handler,
+		},
+		{
+			MethodName: "Settle",
+			Handler:    _Noria_Settle_Handler,
 		},
 		{
 			MethodName: "Reset",
