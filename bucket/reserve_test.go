@@ -369,3 +369,33 @@ func TestChangesReserved(t *testing.T) {
 		}
 	}
 }
+
+// Of copies that went apart the larger debt stays, and with it only what was reserved of that: what the other one had reserved
+// is not in it, and is not given back of it.
+func TestReservedApart(t *testing.T) {
+	quota := Limit{Burst: 100}
+	for _, more := range []string{"a", "b"} {
+		a, b := storeOf(t, StoreConfig{Partitions: 1}), storeOf(t, StoreConfig{Partitions: 1})
+		reserve(t, a, 0, quota, 20, "of a", time.Minute)
+		reserve(t, b, 0, quota, 20, "of b", time.Minute)
+		for name, s := range map[string]*Store{"a": a, "b": b} {
+			if name == more {
+				reserve(t, s, 0, quota, 30, "more", time.Minute)
+			}
+		}
+		if err := errors.Join(a.Import(0, 0, b.Export(0, 0)), a.ImportReserved(0, 0, b.ExportReserved(0, 0))); err != nil {
+			t.Fatal(err)
+		}
+		if got := level(t, a, 0, quota); got != 50 || a.Stats().Reservations != 3 {
+			t.Errorf("%d left and %+v, want 50 and 3 reservations", got, a.Stats())
+		}
+		lost := map[string]string{"a": "of b", "b": "of a"}[more]
+		if got := settle(t, a, 0, lost, 0); !got.Known || level(t, a, 0, quota) != 50 {
+			t.Errorf("%q is settled: %+v, and %d are left, want 50: the bucket does not owe it", lost, got, level(t, a, 0, quota))
+		}
+		settle(t, a, 0, "of "+more, 0)
+		if settle(t, a, 0, "more", 0); level(t, a, 0, quota) != 100 {
+			t.Errorf("%d are left after all was settled, want 100", level(t, a, 0, quota))
+		}
+	}
+}

@@ -150,6 +150,11 @@ func FuzzReadMessage(f *testing.F) {
 		Partition: 4, Term: 2, Round: 7, Chunks: 1, States: []bucket.State{{Key: "k", Limit: bucket.Limit{Burst: 5}, Debt: 3}},
 		IDs: []bucket.Remembered{{Key: "k", ID: "i"}},
 	}}}).Append(nil))
+	slot := bucket.Reserved{Key: "k", ID: "i", Limit: bucket.Limit{Burst: 5, Window: bucket.Concurrency}, Cost: 2, Round: 1, Left: time.Second}
+	f.Add((&Message{Kind: Replicate, Parts: []Parcel{{
+		Changes:  []bucket.Change{{State: bucket.State{Key: "k", Limit: slot.Limit}, Reserved: []bucket.Reserved{slot}}},
+		Reserved: []bucket.Reserved{slot},
+	}}}).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ReadMessage(b)
 		if err != nil {

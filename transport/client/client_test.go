@@ -481,8 +481,8 @@ func TestConfig(t *testing.T) {
 
 // What is reserved by one node is settled by another, once; bad settlements are refused.
 func TestSettle(t *testing.T) {
-	f := newFleet(t, "a", "b")
-	c := f.client("gone")
+	f := newFleet(t, "a:1", "b:1")
+	c := f.client("gone:1")
 	for _, tt := range []struct {
 		limit bucket.Limit
 		left  int64
