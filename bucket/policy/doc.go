@@ -68,6 +68,7 @@
 //	    methods: [POST, GET]
 //	    upstreams: [http://10.1.0.1:8000, http://10.1.0.2:8000]
 //	    limits: [ip, user, global, tokens, slots]
+//	    headers: {Authorization: Bearer sk-upstream} # or NORIA_ROUTES_CHAT_HEADERS_AUTHORIZATION
 //	    retries: 1
 //	    timeout: 10m
 //	    read_timeout: 1m

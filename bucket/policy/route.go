@@ -37,6 +37,10 @@ type Route struct {
 	Path    string   // the path itself and all below it; "/" for all
 	Methods []string // in capitals; none for all
 
+	// Headers are set in requests to upstreams, in place of what the client sent: canonical names and values. It is how an
+	// upstream gets a key of its own, which clients never see.
+	Headers map[string]string
+
 	Upstreams []*url.URL // http or https; none where the policy is not for a proxy
 	Health    HealthCheck
 

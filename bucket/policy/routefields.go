@@ -31,6 +31,11 @@ func (a *draft) route(r *Route) ([]field, func(place)) {
 			},
 			canon: func() string { return fmt.Sprintf("%q", limitNames(r.Limits)) },
 		},
+		{
+			name: "headers", usage: "headers of requests to upstreams, in place of what the client sent, such as Authorization",
+			names: "NAME", goodName: func(s string) error { _, err := headerName(s); return err }, form: form{kind: "text"}, put: r.header,
+			canon: func() string { return fmt.Sprintf("%q", r.Headers) },
+		},
 		scalar("retries", "how often a request is sent again where that is safe", wholes(0, 5), &r.Retries, "1", strict.Whole(0, 5)),
 		scalar("timeout", "until the answer begins; 1m without this, 10m where kind is not http", form{kind: "duration"}, &r.Timeout, "", duration(time.Millisecond, time.Hour)),
 		scalar("read_timeout", "until the body of a request is there", form{kind: "duration"}, &r.ReadTimeout, "1m", duration(time.Millisecond, time.Hour)),
@@ -59,6 +64,24 @@ func (a *draft) route(r *Route) ([]field, func(place)) {
 
 // maxLLMBody is the most bytes of a body that has to be in memory.
 const maxLLMBody = 100 << 20
+
+// header reads a header that upstreams get.
+func (r *Route) header(name string, v value) error {
+	name, err := headerName(name)
+	switch {
+	case err != nil:
+		return err
+	case name == "Host", name == "Content-Length", name == "Connection", name == "Transfer-Encoding":
+		return fmt.Errorf("want another header: %s is the gateway's own", name)
+	case !httpguts.ValidHeaderFieldValue(v.text):
+		return errors.New("want text without line ends")
+	}
+	if r.Headers == nil {
+		r.Headers = map[string]string{}
+	}
+	r.Headers[name] = v.text
+	return nil
+}
 
 // ask notes the limits that r names; names of an earlier source are forgotten.
 func (a *draft) ask(r *Route, vs []value) {

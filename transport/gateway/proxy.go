@@ -25,10 +25,15 @@ func newProxy(c Config, s *site) *httputil.ReverseProxy {
 	_, speaks := s.speaksLLM()
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			if exchangeOf(r.In).rules.callers.Trusts(r.In) {
+			x := exchangeOf(r.In)
+			if x.rules.callers.Trusts(r.In) {
 				r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // what it says goes on
 			}
 			r.SetXForwarded() // in place of what a client claims
+			x.rules.callers.Conceal(r.In, r.Out.Header)
+			for name, value := range s.route.Headers {
+				r.Out.Header[name] = []string{value}
+			}
 			if speaks {
 				r.Out.Header.Set("Accept-Encoding", "identity") // what is packed cannot be counted
 			}

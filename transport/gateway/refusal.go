@@ -16,6 +16,7 @@ import (
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/transport"
+	"github.com/noriahq/noria/transport/gateway/identity"
 	"github.com/noriahq/noria/transport/gateway/llm"
 )
 
@@ -36,7 +37,7 @@ type refusal struct {
 	param  string        // the field of a call that is wrong
 	tokens bool          // the limit that denied counts tokens
 	after  time.Duration // when to come back; 0 says nothing, bucket.Never that it does not help
-	auth   bool          // credentials are wanted
+	auth   string        // what WWW-Authenticate says; "" for nothing
 	late   bool          // the client is there, though what it sent came too late and nothing is read from it any more
 }
 
@@ -90,7 +91,13 @@ func badBody(err error) refusal {
 
 // unknownCaller says that a request's credentials are no good.
 func unknownCaller(err error) refusal {
-	return refusal{Type: kind + "unauthorized", Title: "The credentials are not valid", Status: http.StatusUnauthorized, Detail: err.Error(), auth: true}
+	if errors.Is(err, identity.ErrUnavailable) {
+		return refusal{
+			Type: kind + "credentials-unknown", Title: "The credentials cannot be checked", Status: http.StatusServiceUnavailable,
+			Detail: "the keys to check them with are not there yet; try again soon", after: time.Second,
+		}
+	}
+	return refusal{Type: kind + "unauthorized", Title: "The credentials are not valid", Status: http.StatusUnauthorized, Detail: err.Error(), auth: identity.Challenge(err)}
 }
 
 // queueFull says that a request would have to wait for too long, or with too many.
@@ -168,8 +175,8 @@ func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, f refusal) {
 	}
 	h := w.Header()
 	x.writeHeaders(h)
-	if f.auth {
-		h.Set("WWW-Authenticate", "Bearer")
+	if f.auth != "" {
+		h.Set("WWW-Authenticate", f.auth)
 	}
 	style, speaks := x.site.speaksLLM()
 	if !speaks {

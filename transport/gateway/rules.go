@@ -38,8 +38,12 @@ func newRules(g *Gateway, p *policy.Policy) (*rules, error) {
 	case len(p.Routes) == 0:
 		return nil, fmt.Errorf("%w: the policy has no routes, so there is nothing to forward", ErrConfig)
 	}
+	var before *identity.Finder
+	if old := g.rules.Load(); old != nil {
+		before = old.callers
+	}
 	callers, err := identity.New(identity.Config{
-		Identities: p.Identities, TrustedProxies: p.TrustedProxies, IPv6Bits: p.IPv6Bits, Logger: g.config.Logger,
+		Identities: p.Identities, TrustedProxies: p.TrustedProxies, IPv6Bits: p.IPv6Bits, Logger: g.config.Logger, Before: before,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: identities: %w", ErrConfig, err)

@@ -34,6 +34,24 @@ func Challenge(err error) string {
 	return `Bearer realm="noria", error="invalid_token", error_description="` + reason + `"`
 }
 
+// Conceal takes out of h, the header with which in goes on, what is not for those behind the gateway: API keys, which open it and
+// nothing else, and the headers of Identities.Header where in does not come from a trusted proxy. Tokens stay, for who is behind
+// may look into them.
+func (f *Finder) Conceal(in *http.Request, h http.Header) {
+	for _, s := range f.sources {
+		values := in.Header[s.header]
+		if s.keys && len(values) > 0 && !(s.tokens && isTokenShaped(values[0])) {
+			delete(h, s.header)
+		}
+	}
+	if f.header == nil || f.Trusts(in) {
+		return
+	}
+	for _, name := range []string{f.header.ID, f.header.Tier, f.header.Org} {
+		delete(h, name)
+	}
+}
+
 // A source is a header in which API keys or tokens are looked for.
 type source struct {
 	header string // canonical
