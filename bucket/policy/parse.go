@@ -53,7 +53,7 @@ func (d *decoder) hash() uint64 {
 // inFile returns the errors of package strict as ours.
 func inFile(name string, err error) error {
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join made is not wrapped
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		all = joined.Unwrap()
 	}
 	d := &decoder{file: name}

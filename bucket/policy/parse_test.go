@@ -132,7 +132,7 @@ func environment(text string) map[string]string {
 // Of many errors the first ones are told, and how many there are.
 func TestManyErrors(t *testing.T) {
 	_, err := Parse("f", []byte("limits:\n"+manyBad(50)), nil)
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what Parse says it is
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != maxWrong+1 || !strings.HasSuffix(err.Error(), "f: and 30 more") {
 		t.Errorf("Parse: %v", err)
 	}

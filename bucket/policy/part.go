@@ -80,9 +80,10 @@ func (p part) String() string {
 	case constant:
 		return "const." + p.name
 	case grantedTier:
-		return "identity.tier"
+		return attributes()[identityTier]
+	default:
+		return attributes()[p.what]
 	}
-	return attributes()[p.what]
 }
 
 // What stands behind the length of a part says what it is, so that no value can be taken for what stands in for another.
@@ -138,8 +139,9 @@ func (p part) append(dst []byte, q *request) []byte {
 		return appendPart(dst, plain, q.Model)
 	case grantedTier:
 		return appendPart(dst, plain, q.granted)
+	default:
+		return q.appendCaller(dst, p)
 	}
-	return q.appendCaller(dst, p)
 }
 
 // appendHeader appends the hash of the header's value: values are often secrets. Where it is missing, empty or there twice the
@@ -170,16 +172,13 @@ func (a *Attributes) appendCaller(dst []byte, p part) []byte {
 	return a.appendAddress(dst, address)
 }
 
-// appendAddress appends the client's address.
+// appendAddress appends the client's address, without the zone of an interface, which is this machine's word.
 func (a *Attributes) appendAddress(dst []byte, mark byte) []byte {
 	if !a.ClientIP.IsValid() {
 		return appendPart(dst, missing, "")
 	}
-	var space [64]byte
-	text := a.ClientIP.AppendTo(space[:0]) // with a zone it may be long
-	if len(text) > maxPlain {
-		return appendHash(dst, string(text))
-	}
+	var space [maxPlain]byte // no address is as long, or it would be hashed like an id that says the same
+	text := a.ClientIP.Unmap().WithZone("").AppendTo(space[:0])
 	dst = strconv.AppendInt(dst, int64(len(text)), 10)
 	dst = append(dst, mark)
 	return append(dst, text...)

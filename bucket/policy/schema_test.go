@@ -176,6 +176,7 @@ func typesOf(n *strict.Node) []string {
 		return []string{"array"}
 	case strict.Empty:
 		return []string{"null"}
+	default:
 	}
 	types := []string{"string"}
 	if _, err := strconv.ParseInt(n.Text, 10, 64); err == nil {

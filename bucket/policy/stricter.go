@@ -35,6 +35,7 @@ func pace(l bucket.Limit) (tokens, per uint64) {
 		return uint64(l.Burst), uint64(28 * day)
 	case bucket.Year:
 		return uint64(l.Burst), uint64(365 * day)
+	default:
+		return uint64(l.Tokens), uint64(max(l.Per, 1))
 	}
-	return uint64(l.Tokens), uint64(max(l.Per, 1))
 }

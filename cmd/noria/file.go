@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/noriahq/noria/bucket/policy"
@@ -63,17 +62,12 @@ func fromFile(flags *pflag.FlagSet, path string, b []byte, env map[string]string
 	return contents{settings: all, policy: read}, nil
 }
 
-// variables returns the environment variables that flags have, of all commands.
+// variables returns the environment variables of the settings of serve. Those of other commands are unlike all of policies.
 func variables() []string {
 	var names []string
-	var visit func(*cobra.Command)
-	visit = func(cmd *cobra.Command) {
-		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, annotation(f, inEnv)) })
-		for _, c := range cmd.Commands() {
-			visit(c)
-		}
-	}
-	visit(newRoot(&process{}))
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addSettings(flags, new(settings))
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, annotation(f, inEnv)) })
 	return names
 }
 
@@ -139,7 +133,7 @@ func (s setting) unknown(known map[string]*pflag.Flag) error {
 
 // inFileError puts path, and the place if it has one, before err, or before each that err joins.
 func inFileError(path string, err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join made is not wrapped
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range joined.Unwrap() {
 			all = append(all, inFileError(path, one))

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/noriahq/noria/bucket/policy"
 )
 
 // written returns the path of a file with that text.
@@ -94,5 +98,20 @@ func TestVariablesDiffer(t *testing.T) {
 			t.Errorf("%s and %s have the same variable %s", f.Field, other, f.Env)
 		}
 		seen[f.Env] = f.Field
+	}
+}
+
+// Variables of other commands are not taken for slips of a policy's.
+func TestVariablesOfCommands(t *testing.T) {
+	env := map[string]string{}
+	for _, c := range all(newRoot(&process{})) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if name := annotation(f, inEnv); name != "" {
+				env[name] = "x"
+			}
+		})
+	}
+	if _, err := policy.Parse("sample.yaml", sample, env, variables()...); err != nil || len(env) < 50 {
+		t.Errorf("with %d variables of commands: %v", len(env), err)
 	}
 }

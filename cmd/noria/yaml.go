@@ -84,6 +84,7 @@ func valuesOf(field string, f strict.Field) ([]string, error) {
 		return nil, f.Errorf("%s has no value", strict.Clip(field))
 	case strict.List:
 		nodes = f.Value.Items
+	default:
 	}
 	values := make([]string, len(nodes))
 	for i, v := range nodes {

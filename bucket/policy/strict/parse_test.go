@@ -28,8 +28,9 @@ func text(n *Node) string {
 		return "[" + strings.Join(all, ", ") + "]" + at
 	case Scalar:
 		return fmt.Sprintf("%q", n.Text) + at
+	default:
+		return "-"
 	}
-	return "-"
 }
 
 // A file is the tree that people see, with values as they are written and the place of each.
@@ -84,7 +85,7 @@ func TestParseErrors(t *testing.T) {
 // places returns the errors that err joins, with their places.
 func places(err error) string {
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join made is not wrapped
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		all = joined.Unwrap()
 	}
 	texts := make([]string, len(all))
