@@ -119,11 +119,11 @@ func (g *group) book(it *Item) (round uint64) {
 }
 
 // unbook makes the reservation of h as if it had never been, but for what it took of a bucket, which is h's to give back. What
-// others took since owes as much less.
-func (s *Store) unbook(now Instant, h *Hold) {
+// others took since owes as much less. It says whether it was living yet.
+func (s *Store) unbook(now Instant, h *Hold) bool {
 	b := s.booking(now, h.part, h.key, h.id)
 	if b == nil || b.end != living || b.round != h.round {
-		return
+		return false
 	}
 	for k := range b.shelf.line {
 		if b.shelf.line[k] == b {
@@ -132,6 +132,7 @@ func (s *Store) unbook(now Instant, h *Hold) {
 		}
 	}
 	s.finish(now+Instant(settledFor), h.part>>s.width, b, undone, 0)
+	return true
 }
 
 // relieved notes that units were given back of what was taken of r's bucket, in shard i, at some time.

@@ -56,6 +56,17 @@
 // gives no more than that. So X stays at or above what it would be without the Take, the other admissions had room without
 // it too, and the claim holds for those that remain.
 //
+// # Reservations
+//
+// A reservation is a Take of which it is said later what it came to, c tokens or less mostly. To settle it is to go on as if it
+// had asked for that at first: it is a Refund of the rest, minutes later, on a bucket that others are given back of meanwhile.
+// For that the bound above, which takes all other refunds off, would leave nothing. So for keys with reservations the least debt
+// is kept between each of them and the next, less what those before it were given back since: what comes back is the rest, or the
+// least of these since it was made, if that is less. That is no bound but exactly what the bucket would owe less.
+//
+// What is reserved under a limit of Concurrency is in no bucket: it is the sum of the reservations that live. Copies of these are
+// merged to their union, in which what has ended in one has ended, so none is lost and none stays for good.
+//
 // # Time
 //
 // Nothing here reads a clock: whoever calls says what time it is, as an Instant.

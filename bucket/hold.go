@@ -67,10 +67,10 @@ func (s *Store) refund(now Instant, h *Hold) {
 	if sh.isFrozen(s.number(h.part)) {
 		return
 	}
-	s.ids.forget(h.part, h.id, h.key)
-	if h.round != 0 {
-		s.unbook(now, h)
+	if h.round != 0 && !s.unbook(now, h) {
+		return // it was settled, or is over
 	}
+	s.ids.forget(h.part, h.id, h.key)
 	r := sh.find(tag, h.key)
 	if r == nil || s.plans.at(r.plan()) != h.plan {
 		return

@@ -202,6 +202,16 @@ func TestReserveUndone(t *testing.T) {
 				t.Errorf("%v: undone: %+v, %d left", l, got, level(t, s, 0, l))
 			}
 		}
+		holds, err := s.TakeAll(0, []Item{{Request: &r}}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle(t, s, 0, "i", 1)
+		want := level(t, s, 0, l)
+		if s.Refund(0, holds); level(t, s, 0, l) != want {
+			t.Errorf("%v: settled and then undone: %d left, want %d", l, level(t, s, 0, l), want)
+		}
+		r.ID = "j"
 		no := Request{Key: "no", Limit: Limit{Burst: 1}, Cost: 1}
 		if _, err := s.Take(0, 0, &no); err != nil {
 			t.Fatal(err)

@@ -33,8 +33,11 @@ type Reserved struct {
 	Settled, Undone bool
 }
 
-// reservedMost is how many reservations one Change has at most.
-const reservedMost = 64
+// How many reservations one Change has at most: of Changes, and of Change, for which somebody waits.
+const (
+	reservedMost = 64
+	copyMost     = 256
+)
 
 // reserved returns b, of shard i, as others are to take it.
 func (s *Store) reserved(now Instant, i int, b *booking) Reserved {
@@ -235,28 +238,32 @@ func (s *Store) changeOf(now Instant, i int, b *booking) Change {
 	return c
 }
 
-// Change returns the bucket of key in partition part with its reservations that changed and were not told by Changes, without
-// forgetting that they did; and whether there is anything to tell. The partition may be frozen.
-func (s *Store) Change(now Instant, part int, key string) (Change, bool) {
-	st, ok := s.State(now, part, key)
-	c := Change{Partition: part, State: st}
+// Change returns the bucket of key in partition part with its reservations that changed and were not told by Changes, up to 256
+// of the last, without forgetting that they did; and whether there is anything to tell. The partition may be frozen.
+func (s *Store) Change(now Instant, part int, key string) (c Change, ok bool) {
+	c.Partition = part
 	if !s.has(part) {
 		return c, false
 	}
-	sh := s.shard(part)
+	i, sh := part>>s.width, s.shard(part)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	k := s.books[part>>s.width]
+	if r := sh.find(s.tag(part, key), key); r != nil {
+		if debt := s.missing(now, i, r); debt > 0 {
+			c.State, ok = s.state(now, i, r, debt), true
+		}
+	}
+	k := s.books[i]
 	if k == nil {
 		return c, ok
 	}
 	of := k.shelves[leaseKey{s.number(part), key}]
-	for n := len(k.changed) - 1; n >= 0 && len(c.Reserved) < reservedMost; n-- { // the last are those that somebody waits for
-		if b := k.changed[n]; b.shelf == of && of != nil && !b.gone {
+	for n := len(k.changed) - 1; n >= 0 && of != nil && len(c.Reserved) < copyMost; n-- {
+		if b := k.changed[n]; b.shelf == of && !b.gone {
 			if !ok {
-				c, ok = s.changeOf(now, part>>s.width, b), true
+				c, ok = s.changeOf(now, i, b), true
 			}
-			c.Reserved = append(c.Reserved, s.reserved(now, part>>s.width, b))
+			c.Reserved = append(c.Reserved, s.reserved(now, i, b))
 		}
 	}
 	slices.Reverse(c.Reserved)

@@ -172,7 +172,7 @@ func appendState(b []byte, a *Applied) []byte {
 func quota(l bucket.Limit) (tokens, window int64) {
 	const day = 86400
 	switch l.Window {
-	case bucket.None: // a rate, below
+	case bucket.None, bucket.Concurrency: // below
 	case bucket.Hour:
 		return l.Burst, 3600
 	case bucket.Day:
