@@ -12,8 +12,8 @@ import (
 )
 
 // Settle says what reservations came to, or renews them: each at the holder of its key, those of one holder in one message. A
-// settlement that is repeated answers as the first did and does nothing. What was reserved while the holder was lost, by an OnLost
-// rule, is not known to anybody. Where a holder cannot be reached within half a second the error wraps ErrPeerLost, and what it
+// settlement that is repeated answers as the first did and does nothing. What was admitted without the
+// holder, by an OnLost rule, is reserved only if the request reached it after all, and else not known. Where a holder cannot be reached within half a second the error wraps ErrPeerLost, and what it
 // would have said is the zero Settled: it may be settled again. It takes at most MaxChecks settlements; other errors wrap
 // ErrNotReady, those of bucket.Settlement.Check, or ctx's.
 func (n *Node) Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Settled, error) {

@@ -2,6 +2,7 @@ package peer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -253,6 +254,41 @@ func TestReserveAll(t *testing.T) {
 		time.Sleep(50 * time.Millisecond) // the others are told
 		if d, err := c.Node("a").Check(t.Context(), ask); err != nil || !d.Allowed {
 			t.Errorf("Check = %+v, %v after it was settled for less, want it allowed", d, err)
+		}
+	})
+}
+
+// Without its holder a request that reserves is answered by its rule and says so; a settlement says that it
+// reached nobody, and does once the cut is healed.
+func TestReserveCutOff(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := clustertest.StartWith(t, overGRPC, "a", "b", "c")
+		key, limit := c.KeyAt("b", "user"), parse(t, "quota 100")
+		r := bucket.Request{Key: key, Limit: limit, Cost: 40, ID: "known", Reserve: time.Minute}
+		if d, err := c.Node("a").Check(t.Context(), r); err != nil || !d.Allowed || d.Degraded {
+			t.Fatalf("Check = %+v, %v", d, err)
+		}
+		c.Cut("a")
+		time.Sleep(5 * time.Second) // all know
+		for rule, want := range map[bucket.OnLost]bool{bucket.Allow: true, bucket.Deny: false} {
+			r.ID, r.OnLost = fmt.Sprint("cut off ", rule), rule
+			if d, err := c.Node("a").Check(t.Context(), r); err != nil || !d.Degraded || d.Allowed != want {
+				t.Errorf("Check by rule %d = %+v, %v, want a degraded answer, allowed %v", rule, d, err, want)
+			}
+		}
+		slot := bucket.Request{Key: key, Limit: parse(t, "concurrency 5"), Cost: 1, ID: "slot", Reserve: time.Second}
+		if d, err := c.Node("a").Check(t.Context(), slot); err != nil || !d.Degraded || d.Allowed {
+			t.Errorf("Check of a slot = %+v, %v, want a degraded denial: there is no share of slots", d, err)
+		}
+		all := []bucket.Settlement{{Key: key, ID: "known", Cost: 10}, {Key: key, ID: fmt.Sprint("cut off ", bucket.Allow)}}
+		if said, err := c.Node("a").Settle(t.Context(), all...); !errors.Is(err, cluster.ErrPeerLost) || said[0].Known {
+			t.Errorf("Settle while cut off = %+v, %v, want ErrPeerLost", said, err)
+		}
+		c.Heal()
+		c.Settle()
+		said, err := c.Node("a").Settle(t.Context(), all...)
+		if want := (bucket.Settled{Known: true, Reserved: 40, Charged: 10}); err != nil || said[0] != want { // the other one may have been on its way all the time
+			t.Errorf("Settle after the cut = %+v, %v, want %+v", said, err, want)
 		}
 	})
 }
