@@ -23,7 +23,7 @@ func others() map[string][2]string {
 		"limits.NAME.tiers.TIER": {"900/m", "user"}, "limits.NAME.on_lost": {"deny", "user"}, "limits.NAME.durability": {"none", "user"},
 		"limits.NAME.cold_start": {"empty", "user"}, "limits.NAME.shadow": {"true", "user"}, "limits.NAME.when": {"true", "user"},
 		"routes.NAME.kind": {"anthropic"}, "routes.NAME.hosts": {"x.com"}, "routes.NAME.path": {"/v2"}, "routes.NAME.methods": {"PUT"},
-		"routes.NAME.upstreams": {"http://a, http://b"}, "routes.NAME.limits": {"ip"}, "routes.NAME.retries": {"2"}, "routes.NAME.timeout": {"2s"},
+		"routes.NAME.upstreams": {"http://a, http://b"}, "routes.NAME.limits": {"ip"}, "routes.NAME.headers.HEADER": {"Bearer other"}, "routes.NAME.retries": {"2"}, "routes.NAME.timeout": {"2s"},
 		"routes.NAME.read_timeout": {"2s"}, "routes.NAME.idle_timeout": {"2s"}, "routes.NAME.max_header": {"16KiB"}, "routes.NAME.max_body": {"1MiB"},
 		"routes.NAME.health.path": {"/x"}, "routes.NAME.health.interval": {"3s"}, "routes.NAME.health.timeout": {"3s"},
 		"routes.NAME.queue.wait": {"3s"}, "routes.NAME.queue.requests": {"3"}, "routes.NAME.llm.default_max_tokens": {"3"},
@@ -58,6 +58,8 @@ func TestEveryFieldHasAVariable(t *testing.T) {
 				path[i] = "chat"
 			case part == "TIER":
 				path[i] = "pro"
+			case part == "HEADER":
+				path[i] = "Authorization"
 			case part == "MODEL":
 				path[i] = "default"
 			}

@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 	}
 	r.Limits = nil
 	want := Route{
-		Name: "chat", Kind: OpenAI, Hosts: []string{"api.example.com", "*.ai.example.com"}, Path: "/v1", Methods: []string{"POST", "GET"},
+		Name: "chat", Kind: OpenAI, Hosts: []string{"api.example.com", "*.ai.example.com"}, Path: "/v1", Methods: []string{"POST", "GET"}, Headers: map[string]string{"Authorization": "Bearer sk-upstream"},
 		Upstreams: []*url.URL{{Scheme: "http", Host: "10.1.0.1:8000"}, {Scheme: "http", Host: "10.1.0.2:8000"}},
 		Health:    HealthCheck{Path: "/healthz", Interval: 5 * time.Second, Timeout: 2 * time.Second}, Retries: 1,
 		Timeout: 10 * time.Minute, ReadTimeout: time.Minute, IdleTimeout: 5 * time.Minute, MaxHeader: 32 << 10, MaxBody: 10 << 20,

@@ -33,7 +33,7 @@ func (a *draft) route(r *Route) ([]field, func(place)) {
 		},
 		{
 			name: "headers", usage: "headers of requests to upstreams, in place of what the client sent, such as Authorization",
-			names: "NAME", goodName: func(s string) error { _, err := headerName(s); return err }, form: form{kind: "text"}, put: r.header,
+			names: "HEADER", goodName: func(s string) error { _, err := headerName(s); return err }, form: form{kind: "text"}, put: r.header,
 			canon: func() string { return fmt.Sprintf("%q", r.Headers) },
 		},
 		scalar("retries", "how often a request is sent again where that is safe", wholes(0, 5), &r.Retries, "1", strict.Whole(0, 5)),

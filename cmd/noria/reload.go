@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -103,7 +102,7 @@ func (s *server) change(now settings) error {
 	}
 	switch {
 	case s.gateway != nil && p == nil:
-		return fmt.Errorf("the policy is gone: want routes for the gateway, or a restart without them")
+		return errors.New("the policy is gone: want routes for the gateway, or a restart without them")
 	case s.gateway != nil:
 		err = s.gateway.Use(p)
 	case proxies(p):

@@ -116,7 +116,7 @@ func ask(b *testing.B, to string, n int) {
 }
 
 // benchClient keeps its connections.
-var benchClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}} //nolint:gochecknoglobals // of one benchmark
+var benchClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // processor returns the processor time that the process has used.
 func processor(b *testing.B) time.Duration {

@@ -297,7 +297,7 @@ func TestCancel(t *testing.T) {
 		})})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := r.client.Do(r.request("GET", "/", "", "X-User", "ann", "X-Tier", "pro").WithContext(ctx)) //nolint:bodyclose // there is none
+		_, err := r.client.Do(r.request("GET", "/", "", "X-User", "ann", "X-Tier", "pro").WithContext(ctx))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("request ended with %v", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"math/bits"
 	"net/http"
 	"net/url"
 	"sync"
@@ -68,9 +67,6 @@ func (u *upstream) rank(tried bool) int64 {
 	}
 	return r
 }
-
-// untried says whether p has an upstream that is not in tried.
-func (p *pool) untried(tried uint64) bool { return bits.OnesCount64(tried) < len(p.all) }
 
 // watch asks all upstreams whether they are well until ctx ends.
 func (p *pool) watch(ctx context.Context, s *site, logger *slog.Logger) {

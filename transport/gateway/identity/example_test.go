@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -32,7 +33,7 @@ func ExampleNew() {
 	}
 	// f.Run, in a goroutine, reads the file again when it changes.
 
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.RemoteAddr = "10.0.0.1:4711"
 	r.Header.Set("X-Forwarded-For", "6.6.6.6, 2001:db8:1:2::7")
 	r.Header.Set("Authorization", "Bearer sk-alice")

@@ -84,11 +84,10 @@ func (f *fetcher) run(ctx context.Context) error {
 		case <-timer.C:
 		case <-f.wake:
 		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
+			timer.Stop()
 			return nil
 		}
+		timer.Stop()
 	}
 }
 
