@@ -130,6 +130,15 @@ func streams() []recorded {
 			want: Usage{Input: 68, Cached: 40, Output: 15, Exact: true},
 		},
 		{name: "messages that break", endpoint: Messages, text: messagesBegin, want: Usage{Input: 68, Cached: 40, Output: 4}},
+		{
+			name: "chat with text in a list", endpoint: ChatCompletions,
+			text: `data: {"choices":[{"delta":{"content":["abcd",["efgh"]]}}]}` + "\n\n", want: Usage{Input: 7, Output: 2},
+		},
+		{
+			name: "a number over two lines, which is none", endpoint: ChatCompletions,
+			text: `data: {"choices":[],"usage":{"prompt_tokens":1` + "\n" + `data: 2,"completion_tokens":3}}` + "\n\n",
+			want: Usage{Input: 1, Exact: true},
+		},
 		{name: "nothing", endpoint: ChatCompletions, want: Usage{Input: 7}},
 		{
 			name: "not what was asked for", endpoint: ChatCompletions, text: "data: Sorry, said an upstream\n\n",
