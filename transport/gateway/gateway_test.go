@@ -5,16 +5,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/noriahq/noria/cluster/clustertest"
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/transport/gateway"
+	"github.com/noriahq/noria/transport/gateway/identity"
 )
 
 // threeLayers is a policy with a limit for each address, each user and all.
@@ -389,4 +395,76 @@ routes:
 			t.Errorf("%d admitted after a policy that was refused, want 0: the old one goes on", n)
 		}
 	})
+}
+
+// An upstream does not see what opens the gateway, nor who the caller is said to be by somebody whom nobody trusts; it gets a
+// key of its own.
+func TestConcealed(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		keys := filepath.Join(t.TempDir(), "keys.yaml")
+		if err := os.WriteFile(keys, []byte("keys:\n  - {sha256: "+identity.HashKey("sk-ann")+", id: ann}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seen := make(chan http.Header, 1)
+		up := hosts{"up": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })}
+		r := newRig(t, fmt.Sprintf(`
+identities:
+  keys: {file: %q}
+  header: {id: X-User}
+trusted_proxies: [10.0.0.0/8]
+routes:
+  all: {path: /, upstreams: ["http://up"], headers: {Authorization: Bearer sk-upstream}}
+`, keys), up)
+		r.do("GET", "/", "", "X-Api-Key", "sk-ann", "X-User", "root", "X-Forwarded-For", "6.6.6.6")
+		h := <-seen
+		if h.Get("X-Api-Key") != "" || h.Get("X-User") != "" || h.Get("Authorization") != "Bearer sk-upstream" || h.Get("X-Forwarded-For") != "192.0.2.7" {
+			t.Errorf("upstream sees %v", h)
+		}
+	})
+}
+
+// Behind a trusted proxy the addresses that it names go on to the upstream.
+func TestForwardedOn(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		seen := make(chan http.Header, 1)
+		r := newRig(t, threeLayers, hosts{"up": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })})
+		r.do("GET", "/", "", "X-User", "ann", "X-Forwarded-For", "203.0.113.5")
+		if h := <-seen; h.Get("X-Forwarded-For") != "203.0.113.5, 192.0.2.7" || h.Get("X-User") != "ann" {
+			t.Errorf("upstream sees %v", h)
+		}
+	})
+}
+
+// While the holder is lost a limit that says deny answers 503, and one that says share 429; both say that they are degraded.
+func TestHolderLost(t *testing.T) {
+	for _, c := range []struct {
+		rule   string
+		status int
+	}{{"deny", http.StatusServiceUnavailable}, {"share", http.StatusTooManyRequests}} {
+		bubble.Test(t, func(t *testing.T) {
+			cl := clustertest.Start(t, "a", "b", "c")
+			r := newRigAt(t, cl.Node("a"), fmt.Sprintf(`
+limits:
+  user: {key: [header.X-Part], limit: 2/h, on_lost: %s}
+routes:
+  all: {path: /, upstreams: ["http://up"], limits: [user]}
+`, c.rule), hosts{"up": http.HandlerFunc(hello)})
+			cl.Cut("a")
+			time.Sleep(3 * time.Second)
+			lost := 0
+			for i := range 20 {
+				res, body := r.do("GET", "/", "", "X-Part", strconv.Itoa(i))
+				if res.StatusCode == http.StatusOK {
+					continue
+				}
+				lost++
+				if res.StatusCode != c.status || res.Header.Get("X-RateLimit-Type") != "degraded-user" || res.Header.Get("Retry-After") == "" {
+					t.Errorf("%s: %d %v %s, want %d of degraded-user", c.rule, res.StatusCode, res.Header, body, c.status)
+				}
+			}
+			if lost == 0 {
+				t.Errorf("%s: no request was refused in a cut", c.rule)
+			}
+		})
+	}
 }
