@@ -8,7 +8,7 @@ import (
 // clash returns an error if it has the id of a living reservation of its key of the other kind.
 func (g *group) clash(it *Item) error {
 	r := it.Request
-	if r.Reserve == 0 || r.Cost == 0 {
+	if r.Cost == 0 {
 		return nil
 	}
 	b := g.s.booking(g.now, it.Partition, r.Key, r.ID)
@@ -29,7 +29,9 @@ func (g *group) renews(it *Item) bool {
 		return false
 	}
 	g.work[it.work].bucket.take(g.now, g.s.plans.at(it.plan), 0, &it.Decision)
-	g.times(it)
+	if g.work[it.work].slots {
+		g.times(it)
+	}
 	it.booked = b
 	return true
 }
@@ -46,13 +48,10 @@ func (g *group) readSlots(w work) error {
 	return nil
 }
 
-// times makes a decision under a Concurrency limit say when a slot's time is over, and when that of all is: most come back
+// times makes the decision on it, which is under a Concurrency limit, say when a slot's time is over, and when that of all is: most come back
 // sooner.
 func (g *group) times(it *Item) {
 	d := &it.Decision
-	if !g.work[it.work].slots {
-		return
-	}
 	d.ResetAfter = 0
 	if it.receipt.units > 0 {
 		d.ResetAfter = it.Request.Reserve

@@ -59,8 +59,10 @@ func (g *group) load() error {
 		} else if err := g.read(i); err != nil {
 			return err
 		}
-		if err := g.clash(it); err != nil {
-			return err
+		if it.Request.Reserve > 0 {
+			if err := g.clash(it); err != nil {
+				return err
+			}
 		}
 		w := &g.work[it.work]
 		w.asked = w.asked || it.Request.Cost > 0
@@ -91,7 +93,7 @@ func (g *group) read(i int) error {
 		}
 		it.plan = w.record.plan()
 	}
-	if g.s.plans.at(it.plan).slots {
+	if g.held > 0 && g.s.plans.at(it.plan).slots { // else it is the plan of the record
 		return g.readSlots(w)
 	}
 	if w.record != nil {
@@ -118,7 +120,9 @@ func (g *group) decide() bool {
 				it.receipt = b.Receipt(plan, it.Request.Cost)
 				it.receipt.owed -= g.lent(it)
 			}
-			g.times(it)
+			if g.work[it.work].slots {
+				g.times(it)
+			}
 		}
 		all = all && it.Decision.Allowed
 	}
@@ -237,8 +241,11 @@ func (g *group) write() {
 // note remembers that it was charged.
 func (g *group) note(it *Item) {
 	r := it.Request
-	round := g.book(it)
-	if !g.s.plans.at(it.plan).slots {
+	round := uint64(0)
+	if r.Reserve > 0 {
+		round = g.book(it)
+	}
+	if r.ID != "" && !g.work[it.work].slots {
 		g.s.ids.remember(g.now, it.Partition, r, &it.Decision)
 	}
 	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
