@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -125,6 +126,9 @@ func (x *exchange) failed(warn *warner, w http.ResponseWriter, r *http.Request, 
 		return
 	}
 	if errors.Is(r.Context().Err(), context.Canceled) {
+		if x.to != nil && x.call.Endpoint != llm.Other { // the upstream may work on it, so what went in is not free
+			x.outcome.usage, x.outcome.metered = llm.Usage{Input: x.call.Prompt}, true
+		}
 		w.WriteHeader(statusClientGone)
 		return
 	}
@@ -140,13 +144,26 @@ func (x *exchange) failed(warn *warner, w http.ResponseWriter, r *http.Request, 
 
 // writeHeaders tells of the limits that the request met.
 func (x *exchange) writeHeaders(h http.Header) {
-	api.WriteHeaders(h, x.applied)
+	api.WriteHeaders(h, x.told())
 	if style, speaks := x.site.speaksLLM(); speaks {
 		llm.WriteHeaders(h, style, time.Now(), x.budgets())
 	}
 	if len(x.shadow) > 0 {
 		h.Set("X-Ratelimit-Shadow", strings.Join(x.shadow, ", "))
 	}
+}
+
+// told returns what the client is told: all that is known. Where a denial was remembered, nobody was asked about the other limits.
+func (x *exchange) told() []api.Applied {
+	if !slices.ContainsFunc(x.applied, unasked) {
+		return x.applied
+	}
+	return slices.DeleteFunc(slices.Clone(x.applied), unasked)
+}
+
+// unasked says whether nobody was asked about a: then it is only not known to deny.
+func unasked(a api.Applied) bool {
+	return a.Decision.Allowed && a.Decision.Node == "" && !a.Decision.Degraded
 }
 
 // buffers lends the memory in which answers are copied.

@@ -219,6 +219,9 @@ func (x *exchange) budgets() (b llm.Budgets) {
 	for i := range x.applied {
 		a := &x.applied[i]
 		d := &a.Decision
+		if unasked(*a) {
+			continue
+		}
 		left := &llm.Budget{Limit: a.Limit.Burst, Remaining: d.Remaining, Reset: d.ResetAfter}
 		to := &b.Requests
 		switch x.asked[i].limit.Unit {

@@ -194,6 +194,48 @@ func TestTokensOfBrokenStreams(t *testing.T) {
 	})
 }
 
+// A client that cancels a call before its answer begins pays for what went in: the upstream may be at work on it.
+func TestTokensOfCanceledCalls(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		r := newRig(t, models, hosts{"up": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // only then a server sees that its client has gone
+			<-r.Context().Done()
+		})})
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		long := strings.Repeat("four", 100)
+		res, err := r.client.Do(r.request("POST", "/v1/chat/completions", strings.Replace(chat(100, ""), "hi", long, 1), "X-User", "ann").WithContext(ctx))
+		if err == nil {
+			_ = res.Body.Close()
+			t.Fatal("an answer came")
+		}
+		time.Sleep(time.Second)
+		r.settled()
+		if got := r.left("ann"); got > 1000-100 || got < 1000-120 {
+			t.Errorf("%d tokens are left of 1000 after a call with a prompt of about 100", got)
+		}
+	})
+}
+
+// Where a denial is remembered nobody is asked about the other limits, and the answer says nothing of them.
+func TestRememberedDenial(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := clustertest.Start(t, "a", "b")
+		r := newRigAt(t, c.Node("a"), threeLayers, hosts{"up": http.HandlerFunc(hello)})
+		for i := range 12 { // some of these users' buckets are at the other node
+			user := fmt.Sprintf("user-%d", i)
+			for range 5 {
+				res, _ := r.do("GET", "/", "", "X-User", user, "X-Tier", "free")
+				for _, part := range strings.Split(res.Header.Get("RateLimit"), ", ") {
+					if strings.HasSuffix(part, ";r=0;t=0") {
+						t.Errorf("%s: %d says %q of a limit that nobody was asked about", user, res.StatusCode, part)
+					}
+				}
+			}
+		}
+	})
+}
+
 // A body that is no call is refused with a reason, in the shape that the SDK reads.
 func TestBadCalls(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
