@@ -94,9 +94,18 @@ func (c *counts) room(n, most int64) bool {
 // due is a heap: what is over first is at 0.
 type due []*booking
 
-func (d due) Len() int           { return len(d) }
-func (d due) Less(i, j int) bool { return d[i].until < d[j].until }
-func (d due) Swap(i, j int)      { d[i], d[j] = d[j], d[i]; d[i].at, d[j].at = i, j }
+// Len implements heap.Interface.
+func (d *due) Len() int { return len(*d) }
+
+// Less implements heap.Interface.
+func (d *due) Less(i, j int) bool { return (*d)[i].until < (*d)[j].until }
+
+// Swap implements heap.Interface.
+func (d *due) Swap(i, j int) {
+	all := *d
+	all[i], all[j] = all[j], all[i]
+	all[i].at, all[j].at = i, j
+}
 
 // Push implements heap.Interface.
 func (d *due) Push(x any) {

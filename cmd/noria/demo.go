@@ -48,9 +48,7 @@ func (s *show) run(ctx context.Context, log *slog.Logger) error {
 	go func() {
 		defer close(stopped)
 		<-ctx.Done()
-		now, cancel := context.WithCancel(context.Background())
-		cancel()
-		d.stop(now)
+		d.stop(ctx) // at once
 	}()
 	err := d.serve(s.listener)
 	<-stopped
