@@ -71,6 +71,28 @@ func BenchmarkHere(b *testing.B) {
 	}
 }
 
+// A check of three keys held here, all or nothing, as a gateway asks for each request.
+func BenchmarkAllHere(b *testing.B) {
+	limit, err := bucket.ParseLimit("1000000/s burst 1000000")
+	if err != nil {
+		b.Fatal(err)
+	}
+	node, keys := benchNode(b, 10_002, "a", "b", "c")
+	ctx, at := context.Background(), 0
+	reqs := make([]bucket.Request, 3)
+	benchTour(b, "keys=3", keys[2:], func(string) {
+		for i := range reqs {
+			reqs[i] = bucket.Request{Key: keys[at+i], Limit: limit, Cost: 1}
+		}
+		if at++; at+3 > len(keys) {
+			at = 0
+		}
+		if _, err := node.CheckAll(ctx, reqs); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
 // benchTour calls ask with each of keys in turn.
 func benchTour(b *testing.B, name string, keys []string, ask func(key string)) {
 	b.Run(name, func(b *testing.B) {

@@ -26,6 +26,9 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 			return nil, err
 		}
 	}
+	if ds, err := n.takeAllHere(reqs); ds != nil || err != nil {
+		return ds, err
+	}
 	end := n.patience(ctx)
 	all, turn := n.recallAll(ctx, reqs, end.silent)
 	if all != nil {

@@ -47,6 +47,7 @@ type Node struct {
 	unheld   unheld
 	deniedTo deniedTo
 	asks     sync.Pool // of *Ask
+	heres    sync.Pool // of *allHere
 
 	view     atomic.Pointer[view] // nil until the node is ready
 	lastHold atomic.Uint64        // the last Ask.Hold
