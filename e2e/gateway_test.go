@@ -6,11 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -137,10 +134,32 @@ routes:
 	if spent > quota {
 		t.Errorf("%d tokens were spent of %d", spent, quota)
 	}
-	if least := int64(quota - most - 2 - 200*(most+2)); spent < least {
-		t.Errorf("%d tokens were spent of %d, want %d at least: reservations leak", spent, quota, least)
-	}
 	s.settled(fleet)
+	// What is left is what was not spent, but for streams that the killed node had: their reservations stay spent.
+	left, unsettled := s.left(fleet.Alive()[0]), (lost+50)*(most+10)
+	if left > quota-spent || left < quota-spent-unsettled {
+		t.Errorf("%d tokens are left of %d after %d were spent, want at most %d fewer than the rest", left, quota, spent, unsettled)
+	}
+}
+
+// left returns how many tokens there are, by asking for more than there ever are.
+func (s *streams) left(n *harness.Node) (tokens int64) {
+	s.t.Helper()
+	body := `{"model":"m","max_tokens":10000000,"messages":[{"role":"user","content":"hi"}]}`
+	r, err := http.NewRequestWithContext(bounded(s.t), http.MethodPost, "http://"+n.Addr.HTTP+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+secret)
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if _, err := fmt.Sscan(a.Header.Get("X-RateLimit-Remaining-Tokens"), &tokens); err != nil || a.StatusCode != http.StatusTooManyRequests {
+		s.t.Fatalf("more than there ever is: %s %v, %v", a.Status, a.Header, err)
+	}
+	return tokens
 }
 
 // streams are callers that stream answers until the quota is used up.
@@ -277,183 +296,4 @@ func (s *streams) settled(fleet *harness.Fleet) {
 			s.t.Fatalf("%d reservations are outstanding %v after the last stream", left, harness.Hang)
 		}
 	}
-}
-
-// A changed file is read while requests pass, without a failed one; SIGHUP reads it too; a variable overrides it; a bad one
-// is refused whole. Nodes tell where their policies differ.
-func TestReload(t *testing.T) {
-	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
-	defer up.Close()
-	text := fmt.Sprintf(`
-limits:
-  all: {limit: 10000000/s}
-  few: {limit: 1000/h, when: 'path == "/few"'}
-routes:
-  web: {path: /, upstreams: [%q], limits: [all, few]}
-`, up.URL)
-	path := policyFile(t, text)
-	o := patient()
-	o.Args = append(o.Args, "--config", path)
-	o.Env = append(o.Env, "NORIA_LIMITS_FEW_LIMIT=5/h")
-	fleet := harness.Start(t, 2, o)
-	a, b := fleet.Node("a"), fleet.Node("b")
-	stop := make(chan struct{})
-	var asking sync.WaitGroup
-	var failed atomic.Pointer[string]
-	asking.Go(func() {
-		client := &http.Client{Transport: &http.Transport{IdleConnTimeout: 2 * time.Second}}
-		defer client.CloseIdleConnections()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if status := get(t, client, a, "/"); status != http.StatusOK {
-				why := fmt.Sprintf("a request while the policy changes: %d", status)
-				failed.CompareAndSwap(nil, &why)
-			}
-		}
-	})
-	if n := admitted(t, a, 12); n != 5 {
-		t.Errorf("%d of /few admitted, want the 5 of the variable", n)
-	}
-	write(t, path, strings.Replace(text, "10000000/s", "20000000/s", 1))
-	for _, n := range []*harness.Node{a, b} {
-		n.FindLine(1, `"msg":"configuration read"`)
-	}
-	wantPolicies(t, fleet, 1)
-	write(t, path, "limits: {all: {limit: many}}\n")
-	a.Signal(syscall.SIGHUP)
-	a.FindLine(1, `"msg":"configuration refused`)
-	if n := admitted(t, a, 3); n != 0 {
-		t.Errorf("%d of /few admitted after a bad file, want 0: the bucket owes what it owed", n)
-	}
-	close(stop)
-	asking.Wait()
-	if why := failed.Load(); why != nil {
-		t.Error(*why)
-	}
-	c := harness.Serve(t, "c", fleet.Seeds(), nil, append([]string{"--label", fleet.Label()}, "--upstream", up.URL)...)
-	c.WaitReady()
-	for end := time.Now().Add(harness.Hang); ; time.Sleep(50 * time.Millisecond) {
-		s, err := a.Status(t.Context())
-		if err == nil && s.Policies == 2 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("a sees %d policies, %v, want 2", s.Policies, err)
-		}
-	}
-}
-
-// wantPolicies waits until all nodes of fleet see that many policies.
-func wantPolicies(t *testing.T, fleet *harness.Fleet, want int) {
-	t.Helper()
-	for end := time.Now().Add(harness.Hang); ; time.Sleep(50 * time.Millisecond) {
-		var seen []int
-		for _, n := range fleet.Alive() {
-			if s, err := n.Status(t.Context()); err == nil && s.Policies != want {
-				seen = append(seen, s.Policies)
-			}
-		}
-		if len(seen) == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("nodes see %v policies, want %d", seen, want)
-		}
-	}
-}
-
-// get asks n's gateway for path and returns the status.
-func get(t *testing.T, client *http.Client, n *harness.Node, path string) int {
-	r, err := http.NewRequestWithContext(bounded(t), http.MethodGet, "http://"+n.Addr.HTTP+path, nil)
-	if err != nil {
-		return 0
-	}
-	a, err := client.Do(r)
-	if err != nil {
-		t.Logf("GET %s: %v", path, err)
-		return 0
-	}
-	defer a.Body.Close()
-	_, _ = io.Copy(io.Discard, a.Body)
-	return a.StatusCode
-}
-
-// admitted returns how many of n requests for /few pass.
-func admitted(t *testing.T, node *harness.Node, n int) (passed int) {
-	t.Helper()
-	for range n {
-		if get(t, http.DefaultClient, node, "/few") == http.StatusOK {
-			passed++
-		}
-	}
-	return passed
-}
-
-// What is no request is answered with a reason or cut off, and the gateway goes on.
-func TestGatewayBadInput(t *testing.T) {
-	up := newModel(t)
-	fleet := harness.Start(t, 1, harness.Options{Args: []string{"--config", policyFile(t, fmt.Sprintf(`
-identities:
-  keys: {file: KEYS}
-limits:
-  user: {key: [identity.id, header.X-Part], limit: 1000/s}
-  tokens: {key: [identity.id], unit: llm_tokens, tiers: {pro: 100000/s, basic: 10/h}}
-routes:
-  chat: {path: /v1, kind: openai, upstreams: [%[1]q], limits: [user, tokens], max_body: 1MiB, read_timeout: 1s}
-  web: {path: /web, upstreams: [%[1]q], limits: [user]}
-`, up.URL))}})
-	addr := fleet.Node("a").Addr.HTTP
-	head := "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + secret + "\r\nContent-Type: application/json\r\n"
-	for _, c := range []struct {
-		name, raw string
-		want      int
-		says      string
-	}{
-		{"broken JSON", head + "Content-Length: 9\r\n\r\n{\"model\":", 400, "invalid_request_error"},
-		{"no body", head + "\r\n", 400, "invalid_request_error"},
-		{"10 MB header", head + "X-Large: " + strings.Repeat("x", 10<<20) + "\r\n\r\n", 431, ""},
-		{"40 kB header", head + "X-Large: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", 431, "32768"},
-		{"2 MiB body", head + "Content-Length: 2097152\r\n\r\n", 413, "1048576"},
-		{"chunked nonsense", head + "Transfer-Encoding: chunked\r\n\r\nnot a size\r\n", 400, ""},
-		{"slow sender", head + "Content-Length: 100\r\n\r\n{", 408, "in time"},
-		{"key of 0 bytes", strings.Replace(head, secret, "", 1) + "\r\n", 401, ""},
-		{"key of 10,000 bytes", strings.Replace(head, secret, strings.Repeat("k", 10_000), 1) + "\r\n", 401, "invalid_api_key"},
-		{"unknown key", strings.Replace(head, secret, "sk-other", 1) + "\r\n", 401, "invalid_api_key"},
-		{"part of 10,000 bytes", "GET /web HTTP/1.1\r\nHost: a\r\nX-Part: " + strings.Repeat("p", 10_000) + "\r\n\r\n", 400, ""}, // the model's word: it is no call
-		{"no route", "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404, "no-route"},
-		{"no HTTP", "hello, this is not HTTP at all\r\n\r\n", 400, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			status, body := speak(t, addr, c.raw)
-			if status != c.want || !strings.Contains(body, c.says) {
-				t.Errorf("answer is %d %.300s, want %d with %q", status, body, c.want, c.says)
-			}
-		})
-	}
-}
-
-// speak sends raw to addr and returns the answer.
-func speak(t *testing.T, addr, raw string) (status int, body string) {
-	t.Helper()
-	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(harness.Hang))
-	go func() { _, _ = io.WriteString(c, raw) }() // what is refused early is not read to its end
-	a, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatalf("no answer: %v", err)
-	}
-	defer a.Body.Close()
-	b, err := io.ReadAll(a.Body)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Fatal(err)
-	}
-	return a.StatusCode, string(b)
 }
