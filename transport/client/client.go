@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster/limiter"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -40,6 +41,18 @@ type Config struct {
 	// how many a node decides on at once.
 	MaxInFlight int
 
+	// Timeout is how long a call waits for an answer, whatever its ctx says. Default: 1s with Degrade, and else until ctx ends.
+	// Less gives up sooner what a slow node would still have decided.
+	Timeout time.Duration
+
+	// Degrade makes checks that no node answers within Timeout be answered here, by their OnLost rules, as a node answers those
+	// whose holder it cannot reach. Default: they end with an error.
+	Degrade bool
+
+	// Clients is how many clients there are, which share the rate of a limit among them where Degrade has to answer by
+	// bucket.Share. Default: not known, and such requests are denied.
+	Clients int
+
 	// DialOptions come after the client's own. Default: none, and no TLS.
 	DialOptions []grpc.DialOption
 }
@@ -50,6 +63,8 @@ const (
 	pingEvery       = 10 * time.Second // to a node that says nothing; nodes take no more
 	pingWait        = 3 * time.Second  // for its answer, or the connection is closed
 	connectWait     = 2 * time.Second  // for a connection
+	degradeAfter    = time.Second      // Timeout with Degrade
+	maxWaiting      = 10_000           // callers of Wait
 )
 
 // A Client asks a cluster. It is safe for concurrent use by any number of goroutines, and the more use one Client, the less
@@ -59,6 +74,9 @@ type Client struct {
 	ways    []*way
 	current atomic.Int64 // counts how often a way was left; the one in use is at this modulo their number
 	closed  atomic.Bool
+	timeout time.Duration // 0 for none
+	alone   *alone        // nil without Config.Degrade
+	lines   *limiter.Lines
 }
 
 // New returns a Client, which connects when it is first asked. An error wraps ErrConfig.
@@ -72,13 +90,24 @@ func New(c Config) (*Client, error) {
 	if c.MaxInFlight < 0 {
 		return nil, fmt.Errorf("%w: %d calls in flight; want 1 or more, or 0 for %d", ErrConfig, c.MaxInFlight, defaultInFlight)
 	}
+	switch {
+	case c.Timeout < 0:
+		return nil, fmt.Errorf("%w: Timeout is %v; want more than 0, or 0 for the default", ErrConfig, c.Timeout)
+	case c.Clients < 0:
+		return nil, fmt.Errorf("%w: %d clients; want 1 or more, or 0 where it is not known", ErrConfig, c.Clients)
+	case c.Degrade && c.Timeout == 0:
+		c.Timeout = degradeAfter
+	}
 	own := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingWait}),
 		grpc.WithConnectParams(connectParams()),
 	}
 	own = append(own, c.DialOptions...)
-	client := &Client{places: semaphore.NewWeighted(int64(c.MaxInFlight))}
+	client := &Client{places: semaphore.NewWeighted(int64(c.MaxInFlight)), timeout: c.Timeout, lines: limiter.NewLines(maxWaiting)}
+	if c.Degrade {
+		client.alone = newAlone(c.Clients)
+	}
 	for _, addr := range c.Targets {
 		w, err := newWay(addr, own)
 		if err != nil {
@@ -117,7 +146,8 @@ func (c *Client) Close() error {
 // A node that is frozen is left by the first caller whose ctx ends while it waits there, and by all after 13 s. Nodes
 // are tried one after the other as long as it is certain that nothing was taken, or r has an ID, which makes it certain
 // that it is taken once. Errors wrap ErrClosed, ErrLost or ctx's, or have a gRPC status: InvalidArgument where r is
-// wrong, Unavailable where no node can be reached.
+// wrong, Unavailable where no node can be reached. With Config.Degrade there are no errors of nodes that do not answer, but a
+// Decision that is Degraded, which says nothing of what a node may have taken.
 func (c *Client) Check(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
 	all, err := c.CheckAll(ctx, []bucket.Request{r})
 	if err != nil {
@@ -138,9 +168,17 @@ func (c *Client) CheckAll(ctx context.Context, rs []bucket.Request) (bucket.Deci
 	if q.bytes > messageBytes && len(rs) > 1 {
 		return nil, status.Errorf(codes.InvalidArgument, "%d checks of %d bytes at once; want at most %d bytes", len(rs), q.bytes, messageBytes)
 	}
-	answer, err := c.ask(ctx, &q)
+	short, cancel := c.bounded(ctx)
+	answer, err := c.ask(short, &q)
+	cancel()
+	if err != nil && c.alone != nil && isLost(err) && ctx.Err() == nil {
+		return c.alone.decide(time.Now(), rs)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if c.alone != nil {
+		c.alone.reached()
 	}
 	if len(answer.GetChecks()) != len(rs) {
 		return nil, status.Errorf(codes.Internal, "%d decisions on %d checks", len(answer.GetChecks()), len(rs))
@@ -150,6 +188,14 @@ func (c *Client) CheckAll(ctx context.Context, rs []bucket.Request) (bucket.Deci
 		all[i] = decisionOf(m)
 	}
 	return all, nil
+}
+
+// bounded returns ctx with an end after Config.Timeout.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.timeout)
 }
 
 // ask asks q of one node after the other until one answers.
@@ -186,6 +232,13 @@ func (c *Client) Peek(ctx context.Context, key string, l bucket.Limit) (bucket.D
 	return c.Check(ctx, bucket.Request{Key: key, Limit: l})
 }
 
+// Wait is Check for those who would rather wait than be denied, as that of package cluster/limiter: those who wait here for
+// one key are served in the order in which they came. An error that wraps cluster.ErrTooLate comes as soon as it is known that ctx
+// ends before that can be, or that no waiting helps; limiter.ErrCrowded where 10,000 wait already; others are those of Check.
+func (c *Client) Wait(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
+	return c.lines.Wait(ctx, r.Key, r.Cost, r.Limit, func(ctx context.Context) (bucket.Decision, error) { return c.Check(ctx, r) })
+}
+
 // Settle says what reservations, 1 to 1,000, came to, as cluster.Node.Settle does. It blocks and fails as Check does; with an
 // error some may be settled all the same, and may be settled again.
 func (c *Client) Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Settled, error) {
@@ -193,6 +246,8 @@ func (c *Client) Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.S
 	for i := range s {
 		q.Settlements[i] = &pb.Settlement{Key: s[i].Key, Id: s[i].ID, Cost: s[i].Cost, RenewNs: int64(s[i].Renew)}
 	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
 	for tried := 1; ; tried++ {
 		at := c.current.Load()
 		answer, err := pb.NewNoriaClient(c.ways[at%int64(len(c.ways))].conn).Settle(ctx, q)
@@ -222,6 +277,8 @@ func settledOf(answer *pb.SettleResponse, want int) ([]bucket.Settled, error) {
 
 // Reset makes the bucket of key full again. It blocks and fails as Check does.
 func (c *Client) Reset(ctx context.Context, key string) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
 	for tried := 1; ; tried++ {
 		at := c.current.Load()
 		_, err := pb.NewNoriaClient(c.ways[at%int64(len(c.ways))].conn).Reset(ctx, &pb.ResetRequest{Key: key})
