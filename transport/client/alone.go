@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -16,7 +17,8 @@ import (
 
 // alone answers requests by their OnLost rules while no node does.
 type alone struct {
-	clients int // 0: not known
+	clients int         // 0: not known
+	down    atomic.Bool // base is not zero
 
 	mu    sync.Mutex
 	base  time.Time         // Instant 0: when the first request was not answered; zero while nodes answer; guarded by mu
@@ -46,11 +48,13 @@ func isLost(err error) bool {
 
 // reached notes that a node answers: shares begin empty when none does again.
 func (a *alone) reached() {
+	if !a.down.Load() {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.base.IsZero() {
-		a.base, a.parts = time.Time{}, nil
-	}
+	a.base, a.parts = time.Time{}, nil
+	a.down.Store(false)
 }
 
 // decide answers rs, all or nothing, at now. The error is of a request that no node would have taken.
@@ -64,12 +68,13 @@ func (a *alone) decide(now time.Time, rs []bucket.Request) (bucket.Decisions, er
 	defer a.mu.Unlock()
 	if a.base.IsZero() {
 		a.base, a.parts = now, map[string]*share{}
+		a.down.Store(true)
 	}
 	at := max(bucket.Instant(now.Sub(a.base)), 0) // another caller may have set base a little later than now
 	all := make(bucket.Decisions, len(rs))
 	var before []undo
 	for i := range rs {
-		sh := a.share(&rs[i])
+		sh := a.share(at, &rs[i])
 		if sh != nil {
 			before = append(before, undo{sh, sh.Bucket})
 		}
@@ -103,7 +108,7 @@ func decideOne(now bucket.Instant, sh *share, r *bucket.Request) bucket.Decision
 }
 
 // share returns this client's share of r's bucket, nil if there can be none: a quota gains nothing, and a window is not shared.
-func (a *alone) share(r *bucket.Request) *share {
+func (a *alone) share(now bucket.Instant, r *bucket.Request) *share {
 	if r.OnLost != bucket.Share || a.clients == 0 || r.Limit.Tokens == 0 {
 		return nil
 	}
@@ -127,7 +132,7 @@ func (a *alone) share(r *bucket.Request) *share {
 	}
 	empty := bucket.Instant(0)
 	if sh != nil { // what it gave under another limit it does not give again
-		empty = max(empty, bucket.Instant(time.Since(a.base)))
+		empty = now
 	}
 	sh = &share{limit: r.Limit, plan: plan}
 	sh.Charge(empty, plan, part.Burst)
