@@ -170,7 +170,7 @@ func (e *end) await(a *cluster.Ask, answer <-chan *cluster.Ask, lost <-chan erro
 		case b := <-answer:
 			a.Answer = b.Answer
 			for i := range b.Checks {
-				a.Checks[i].Decision = b.Checks[i].Decision
+				a.Checks[i].Decision, a.Checks[i].Settled = b.Checks[i].Decision, b.Checks[i].Settled
 			}
 			return nil
 		case err := <-lost:

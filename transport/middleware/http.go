@@ -9,7 +9,8 @@ import (
 )
 
 // HTTPLimits says which limits a request meets: all of them, or it is refused and nothing is taken. None lets it pass. An
-// error that wraps ErrCaller is answered with 401, and any other with 500 and a line in the log.
+// error that wraps ErrCaller is answered with 401, one that passes by itself, such as one with the gRPC status Unavailable, with 503,
+// and any other with 500 and a line in the log.
 type HTTPLimits func(r *http.Request) ([]Met, error)
 
 // HTTP returns middleware that lets requests pass as limits and c say. The answers to all of them have the headers of
@@ -69,7 +70,7 @@ func (g *guard) unmet(ctx context.Context, err error) problem {
 		return problem{Type: kind + "unauthorized", Title: "The credentials are not valid", Status: http.StatusUnauthorized, Detail: err.Error()}
 	}
 	g.log(ctx, err)
-	return fault()
+	return undecided(err)
 }
 
 // refuse answers r with p, and returns false.

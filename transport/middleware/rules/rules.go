@@ -5,10 +5,14 @@ package rules
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/bucket/policy"
@@ -69,7 +73,7 @@ func (r *Rules) Replace(p *policy.Policy) error {
 func (r *Rules) Run(ctx context.Context) error { return r.set.Load().callers.Run(ctx) }
 
 // Limits is a middleware.HTTPLimits. A request without a route meets none; one whose credentials are no good gets an error that
-// wraps middleware.ErrCaller.
+// wraps middleware.ErrCaller, and one whose credentials cannot be checked yet one with the status Unavailable.
 func (r *Rules) Limits(q *http.Request) ([]middleware.Met, error) {
 	s := r.set.Load()
 	route := s.policy.Route(q.Host, q.Method, q.URL.Path)
@@ -77,6 +81,9 @@ func (r *Rules) Limits(q *http.Request) ([]middleware.Met, error) {
 		return nil, nil
 	}
 	caller, err := s.callers.Caller(q)
+	if errors.Is(err, identity.ErrUnavailable) {
+		return nil, status.Error(codes.Unavailable, err.Error())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", middleware.ErrCaller, err)
 	}
