@@ -109,16 +109,18 @@ func (s *ticketSale) open(ctx context.Context, kill func()) (owners []int) {
 				if !s.buy(ctx, buyer) {
 					continue
 				}
+				s.sold.Add(1)
 				mu.Lock()
 				owners = append(owners, buyer)
 				mu.Unlock()
-				if s.sold.Add(1) == tickets/2 {
-					kill() // one buyer's goroutine: the rest go on
-				}
 			}
 		})
 	}
-	for buyer := range buyers {
+	for killed, buyer := false, 0; buyer < buyers; buyer++ {
+		if !killed && s.sold.Load() >= tickets/2 {
+			killed = true
+			kill() // those who have asked wait for their answers
+		}
 		queue <- buyer
 	}
 	close(queue)

@@ -52,37 +52,49 @@ func TestFlashSale(t *testing.T) {
 	for _, reserve := range []time.Duration{0, bucket.MaxReserve} {
 		for _, killAfter := range []int64{10, 60, 95} {
 			t.Run(fmt.Sprintf("reserved for %v, killed after %d", reserve, killAfter), func(t *testing.T) {
-				bubble.Test(t, func(t *testing.T) { sell(t, reserve, killAfter) })
+				bubble.Test(t, func(t *testing.T) {
+					sold := sell(t, bucket.Request{Reserve: reserve, Durability: bucket.Sync, ColdStart: bucket.Empty}, killAfter)
+					least := tickets
+					if reserve == 0 {
+						least -= atOnce // in flight when the holder was killed
+					}
+					if sold > tickets || sold < least {
+						t.Errorf("%d tickets sold, want %d to %d", sold, least, tickets)
+					}
+				})
 			})
 		}
 	}
 }
 
-// sell holds a sale whose holder is killed once killAfter are sold.
-func sell(t *testing.T, reserve time.Duration, killAfter int64) {
+// A limit that keeps no replica sells the tickets twice: the sale is one that can fail.
+func TestFlashSaleForgets(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		if sold := sell(t, bucket.Request{Durability: bucket.Ephemeral}, 60); sold <= tickets {
+			t.Errorf("%d tickets sold by a holder that forgets, want more than %d", sold, tickets)
+		}
+	})
+}
+
+// tickets, and how many buyers ask at once.
+const tickets, atOnce = 100, 20
+
+// sell holds a sale under rules, whose holder is killed once killAfter tickets are sold, and returns how many were.
+func sell(t *testing.T, rules bucket.Request, killAfter int64) int {
 	t.Helper()
-	const buyers, tickets, atOnce = 10_000, 100, 20
+	const buyers = 10_000
 	c := clustertest.StartWith(t, overGRPC, "a", "b", "c")
-	s := &sale{c: c, tickets: bucket.Request{
-		Key: c.KeyAt("b", "sale"), Limit: parse(t, "quota 100"), Cost: 1, Reserve: reserve,
-		Durability: bucket.Sync, OnLost: bucket.Deny, ColdStart: bucket.Empty,
-	}}
+	s := &sale{c: c, tickets: rules}
+	s.tickets.Key, s.tickets.Limit, s.tickets.Cost, s.tickets.OnLost = c.KeyAt("b", "sale"), bucket.Limit{Burst: tickets}, 1, bucket.Deny
 	for _, name := range c.Names() {
 		s.shops = append(s.shops, c.Node(name))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	owners := s.open(ctx, t, buyers, atOnce, func() bool { return s.sold.Load() >= killAfter })
-	sold, least := len(owners), tickets
-	t.Logf("%d sold to %d buyers who asked %d times", sold, buyers, s.asked.Load())
-	if reserve == 0 {
-		least -= atOnce // in flight when the holder was killed
-	}
-	if sold > tickets || sold < least {
-		t.Errorf("%d tickets sold, want %d to %d", sold, least, tickets)
-	}
+	owners := s.open(ctx, t, buyers, func() bool { return s.sold.Load() >= killAfter })
+	t.Logf("%d sold to %d buyers who asked %d times", len(owners), buyers, s.asked.Load())
 	c.Settle()
-	if reserve > 0 {
+	if rules.Reserve > 0 {
 		s.askAgain(ctx, t, owners)
 	}
 	peek := s.tickets
@@ -90,10 +102,11 @@ func sell(t *testing.T, reserve time.Duration, killAfter int64) {
 	if d, err := c.Node(c.Names()[0]).Check(ctx, peek); err != nil || d.Degraded || d.Remaining != 0 {
 		t.Errorf("after the sale: %+v, %v; want nothing left", d, err)
 	}
+	return len(owners)
 }
 
 // open lets all buyers buy, atOnce at a time, kills the holder as soon as due says so, and returns who has a ticket.
-func (s *sale) open(ctx context.Context, t *testing.T, buyers, atOnce int, due func() bool) (owners []int) {
+func (s *sale) open(ctx context.Context, t *testing.T, buyers int, due func() bool) (owners []int) {
 	t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
