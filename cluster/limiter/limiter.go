@@ -112,7 +112,8 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (bucket.Decis
 }
 
 // AllowOnce is AllowN for a request that may come again, such as an order that its buyer sends twice: all with one id are
-// answered as the first one was and take nothing more. id has 1 to bucket.MaxID bytes.
+// answered as the first one was and take nothing more, for some minutes and unless the node that holds key dies: its heir knows what was
+// taken, and not by whom. ReserveOnce does without that exception. id has 1 to bucket.MaxID bytes.
 func (l *Limiter) AllowOnce(ctx context.Context, key, id string, n int64) (bucket.Decision, error) {
 	if id == "" {
 		return bucket.Decision{}, fmt.Errorf("%w: empty, want 1 to %d bytes", bucket.ErrID, bucket.MaxID)
