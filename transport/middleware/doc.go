@@ -22,7 +22,7 @@
 //	HTTP/1.1 429 Too Many Requests
 //	Cache-Control: no-store
 //	Content-Type: application/problem+json
-//	Ratelimit: "key";r=0;t=1800, "all";r=1000;t=0
+//	Ratelimit: "key";r=0;t=1800, "all";r=999;t=1
 //	Ratelimit-Policy: "key";q=2;w=3600, "all";q=1000;w=1
 //	Retry-After: 1800
 //	X-Ratelimit-Limit: 2
@@ -31,7 +31,7 @@
 //	X-Ratelimit-Type: key
 //
 //	{"type":"urn:noria:problem:denied","title":"Too many requests","status":429,"detail":"the limit key of 2/h is reached; try
-//	again when Retry-After has passed","limit":"2/h","denied_by":"key","retry_after_ms":1800000}
+//	again when Retry-After has passed","limit":"2/h","denied_by":"key","retry_after_ms":1799732}
 //
 // What one limit denies costs nothing on the others. A service that does not embed gives a *client.Client as the Checker, and
 // package rules takes the limits from a policy file. In gRPC the same reads:
@@ -46,8 +46,8 @@
 //	  Code: ResourceExhausted
 //	  Message: the limit method of 2/h is reached; try again when Retry-After has passed
 //	  Details:
-//	  1)	{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"description":"2/h","subject":"method"}]}
-//	  2)	{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1800s"}
+//	  1)	{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"subject": "method", "description": "2/h"}]}
+//	  2)	{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1799.891882134s"}
 //
 // On the side of clients RoundTripper, UnaryClient and StreamClient let requests wait for their turn instead, in the order in
 // which they came, and say at once where a deadline cannot be met.

@@ -175,10 +175,22 @@ func TestGRPCClient(t *testing.T) {
 func TestGRPCConfig(t *testing.T) {
 	limits := func(context.Context, string) ([]middleware.Met, error) { return nil, nil }
 	for name, f := range map[string]func(middleware.Config, middleware.GRPCLimits) error{
-		"UnaryServer":  func(c middleware.Config, l middleware.GRPCLimits) error { _, err := middleware.UnaryServer(c, l); return err },
-		"StreamServer": func(c middleware.Config, l middleware.GRPCLimits) error { _, err := middleware.StreamServer(c, l); return err },
-		"UnaryClient":  func(c middleware.Config, l middleware.GRPCLimits) error { _, err := middleware.UnaryClient(c, l); return err },
-		"StreamClient": func(c middleware.Config, l middleware.GRPCLimits) error { _, err := middleware.StreamClient(c, l); return err },
+		"UnaryServer": func(c middleware.Config, l middleware.GRPCLimits) error {
+			_, err := middleware.UnaryServer(c, l)
+			return err
+		},
+		"StreamServer": func(c middleware.Config, l middleware.GRPCLimits) error {
+			_, err := middleware.StreamServer(c, l)
+			return err
+		},
+		"UnaryClient": func(c middleware.Config, l middleware.GRPCLimits) error {
+			_, err := middleware.UnaryClient(c, l)
+			return err
+		},
+		"StreamClient": func(c middleware.Config, l middleware.GRPCLimits) error {
+			_, err := middleware.StreamClient(c, l)
+			return err
+		},
 	} {
 		if err := f(middleware.Config{}, limits); !errors.Is(err, middleware.ErrConfig) {
 			t.Errorf("%s without a Checker = %v, want ErrConfig", name, err)

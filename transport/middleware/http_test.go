@@ -327,8 +327,21 @@ func TestConfig(t *testing.T) {
 func TestKey(t *testing.T) {
 	seen := map[string][]string{}
 	for _, parts := range [][]string{
-		{}, {""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "b"}, {"ab"}, {"1:a"}, {"a1:b"}, {strings.Repeat("x", 96)}, {strings.Repeat("x", 97)},
-		{strings.Repeat("x", 9000)}, {"\xff"}, {"\xfe"}, {strings.Repeat("x", 96), strings.Repeat("x", 96), strings.Repeat("x", 96), strings.Repeat("x", 96), strings.Repeat("x", 96)},
+		{},
+		{""},
+		{"a"},
+		{"a", ""},
+		{"", "a"},
+		{"a", "b"},
+		{"ab"},
+		{"1:a"},
+		{"a1:b"},
+		{strings.Repeat("x", 96)},
+		{strings.Repeat("x", 97)},
+		{strings.Repeat("x", 9000)},
+		{"\xff"},
+		{"\xfe"},
+		{strings.Repeat("x", 96), strings.Repeat("x", 96), strings.Repeat("x", 96), strings.Repeat("x", 96), strings.Repeat("x", 96)},
 	} {
 		key := middleware.Key(parts...)
 		if seen[key] != nil {

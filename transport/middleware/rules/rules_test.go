@@ -2,14 +2,18 @@ package rules_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/cluster/clustertest"
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
+	"github.com/noriahq/noria/transport/gateway/identity"
 	"github.com/noriahq/noria/transport/middleware"
 	"github.com/noriahq/noria/transport/middleware/rules"
 )
@@ -23,30 +27,32 @@ func parse(t *testing.T, text string) *policy.Policy {
 	return p
 }
 
+// text is a policy with the file of keys at %q, in which "password" is the key of u1.
 const text = `
 identities:
-  api_keys:
-    header: X-Api-Key
-    keys:
-      - {hash: "sha256:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8", id: u1, tier: pro}
+  keys: {file: %q, header: X-Api-Key}
 limits:
-  - name: user
-    key: [caller]
-    tiers: {pro: quota 3, anonymous: quota 1}
-    on_lost: deny
-  - name: counted
-    key: [caller]
-    limit: quota 1
-    shadow: true
+  user: {key: identity.id, tiers: {pro: quota 3, anonymous: quota 1}, on_lost: deny}
+  counted: {key: identity.id, limit: quota 1, shadow: true}
 routes:
-  - path: /api
-    limits: [user, counted]
+  api: {path: /api, limits: [user, counted]}
 `
+
+// keyed returns the policy text.
+func keyed(t *testing.T) *policy.Policy {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "keys.yaml")
+	entry := fmt.Sprintf("keys:\n  - {sha256: %s, id: u1, tier: pro}\n", identity.HashKey("password"))
+	if err := os.WriteFile(file, []byte(entry), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, fmt.Sprintf(text, file))
+}
 
 // Requests meet the limits of their routes under their callers' keys, until the policy is replaced by one that is better.
 func TestLimits(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		r, err := rules.New(parse(t, text), nil)
+		r, err := rules.New(keyed(t), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,13 +88,13 @@ func TestLimits(t *testing.T) {
 				t.Errorf("request %d, %s with %q: %d with %v; want %d", i, want.path, want.key, w.Code, w.Header(), want.status)
 			}
 		}
-		if err := r.Replace(parse(t, "limits: [{name: none, key: [caller], limit: concurrency 5}]\nroutes: [{path: /, limits: [none]}]")); !errors.Is(err, middleware.ErrConfig) {
+		if err := r.Replace(parse(t, "limits: {slots: {unit: concurrency, limit: 5}}\nroutes: {all: {path: /, limits: [slots]}}")); !errors.Is(err, middleware.ErrConfig) {
 			t.Errorf("Replace by a policy that counts what is under way = %v, want ErrConfig", err)
 		}
 		if w := do("/other", "wrong"); w.Code != 200 {
 			t.Errorf("after a policy that was refused: %d", w.Code)
 		}
-		if err := r.Replace(parse(t, "limits: [{name: none, key: [client_ip], limit: 1/h}]\nroutes: [{path: /other, limits: [none]}]")); err != nil {
+		if err := r.Replace(parse(t, "limits: {ip: {key: client.ip, limit: 1/h}}\nroutes: {other: {path: /other, limits: [ip]}}")); err != nil {
 			t.Fatal(err)
 		}
 		if first, second := do("/other", ""), do("/other", ""); first.Code != 200 || second.Code != 429 {
@@ -99,7 +105,7 @@ func TestLimits(t *testing.T) {
 
 // The limit's rules come along.
 func TestRequest(t *testing.T) {
-	r, err := rules.New(parse(t, text), nil)
+	r, err := rules.New(keyed(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
