@@ -21,6 +21,8 @@ var (
 	ErrMediaType = errors.New("bad media type")     // the body is not said to be JSON
 	ErrMethod    = errors.New("method not allowed") // wrong HTTP method for the path
 	ErrNotFound  = errors.New("no such path")
+
+	ErrUnsupported = errors.New("not supported") // the protocol has it and this node does not
 )
 
 // A Failure is what a caller is told of an error.
@@ -68,6 +70,7 @@ func table() []row {
 		{ErrMediaType, fault(codes.InvalidArgument, http.StatusUnsupportedMediaType, "bad-media-type", "The body is not JSON")},
 		{ErrMethod, fault(codes.Unimplemented, http.StatusMethodNotAllowed, "bad-method", "The path does not know this method")},
 		{ErrNotFound, fault(codes.NotFound, http.StatusNotFound, "no-such-path", "There is nothing here")},
+		{ErrUnsupported, fault(codes.Unimplemented, http.StatusNotImplemented, "unsupported", "The node does not do this")},
 		{ErrRequest, bad("bad-request", "The request is not valid")},
 
 		{cluster.ErrNotReady, unavailable("not-ready", "The node has not joined yet")},

@@ -66,6 +66,14 @@ func (r *Rule) Metric(entries []Entry) string {
 	return r.called(entries)
 }
 
+// Label returns the name of r, or what metrics call it without the values of entries.
+func (r *Rule) Label() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return r.metric
+}
+
 // called is Metric, made anew.
 func (r *Rule) called(entries []Entry) string {
 	var b strings.Builder
