@@ -47,7 +47,7 @@ const (
 )
 
 // never says that no waiting lets so many hits through.
-func (it *item) never() bool { return it.hits > uint64(it.bucket.Burst) || it.limit.Requests == 0 }
+func (it *item) never() bool { return it.hits > uint64(it.bucket.Burst) }
 
 // read returns what m asks.
 func read(rules *descriptors.Rules, m *ratelimitpb.RateLimitRequest) (*question, error) {
