@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -18,14 +19,17 @@ const Every = time.Second
 // Files are some files that mean something together, such as a certificate and its key. Read and Run must not be called
 // at the same time.
 type Files struct {
-	paths []string
+	paths []string                 // that were looked at last
+	list  func() ([]string, error) // returns the paths; nil where they stay as they are
 	most  int64
 	use   func(contents [][]byte) error
 
-	stamps []os.FileInfo     // as they were before contents were read; nil for what was not there
-	tried  [sha256.Size]byte // of the contents that use had last
-	result error             // of use for these
-	failed string            // what was told of the last failure, "" after a success
+	unread  error             // of list, at the last look
+	stamps  []os.FileInfo     // as they were before contents were read; nil for what was not there
+	stamped []string          // their paths
+	tried   [sha256.Size]byte // of the contents that use had last
+	result  error             // of use for these
+	failed  string            // what was told of the last failure, "" after a success
 }
 
 // New returns the files at paths, of at most most bytes each, whose contents go to use, in that order. It reads nothing.
@@ -37,6 +41,7 @@ func New(most int64, use func(contents [][]byte) error, paths ...string) *Files 
 // Read reads the files and hands them to use, whose error it returns.
 func (f *Files) Read() error {
 	f.stamps = f.look()
+	f.stamped = f.paths
 	_, err := f.read()
 	return err
 }
@@ -56,13 +61,14 @@ func (f *Files) Run(ctx context.Context, told func(error)) error {
 			return nil
 		case <-ticker.C:
 		}
+		before := f.paths
 		now := f.look()
-		still := same(last, now)
+		still := slices.Equal(before, f.paths) && same(last, now)
 		last = now
-		if !still || f.failed == "" && same(now, f.stamps) {
+		if !still || f.failed == "" && f.unread == nil && slices.Equal(f.paths, f.stamped) && same(now, f.stamps) {
 			continue // after a failure it is read each time: who may read a file can change without a trace
 		}
-		f.stamps = now
+		f.stamps, f.stamped = now, f.paths
 		f.again(told)
 	}
 }
@@ -82,6 +88,10 @@ func (f *Files) again(told func(error)) {
 
 // read reads the files and hands them to use if they are not what it had before: that is news.
 func (f *Files) read() (news bool, err error) {
+	if f.unread != nil {
+		f.tried = [sha256.Size]byte{}
+		return false, f.unread
+	}
 	contents := make([][]byte, len(f.paths))
 	sum := sha256.New()
 	for i, path := range f.paths {
@@ -89,7 +99,8 @@ func (f *Files) read() (news bool, err error) {
 			f.tried = [sha256.Size]byte{} // what was there before counts as new when it comes back
 			return false, err
 		}
-		one := sha256.Sum256(contents[i])
+		one, name := sha256.Sum256(contents[i]), sha256.Sum256([]byte(path))
+		sum.Write(name[:])
 		sum.Write(one[:])
 	}
 	digest := [sha256.Size]byte(sum.Sum(nil))
@@ -100,8 +111,11 @@ func (f *Files) read() (news bool, err error) {
 	return true, f.result
 }
 
-// look returns the stamps of the files.
+// look returns the stamps of the files, once it knows which they are.
 func (f *Files) look() []os.FileInfo {
+	if f.list != nil {
+		f.paths, f.unread = f.list()
+	}
 	stamps := make([]os.FileInfo, len(f.paths))
 	for i, path := range f.paths {
 		if info, err := os.Stat(path); err == nil {
