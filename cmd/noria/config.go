@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,12 +32,15 @@ func newConfigCheck(p *process) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "check FILE",
-		Short: "Say what is wrong with a configuration file, if anything",
+		Short: "Say what is wrong with a configuration file or a folder of --rls-config, if anything",
 		Long: `Reads a configuration file as serve would, the policy in it and the environment included, and says all that is wrong, by
-line and column. Exit status 2 says that something is.`,
-		Example: "  noria config check noria.yaml",
+line and column. A folder is read as serve reads that of --rls-config. Exit status 2 says that something is wrong.`,
+		Example: "  noria config check noria.yaml\n  noria config check ratelimit/config",
 		Args:    exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+				return checkRules(p, args[0], &out)
+			}
 			b, err := readFile(args[0])
 			if err != nil {
 				return err
@@ -54,6 +58,29 @@ line and column. Exit status 2 says that something is.`,
 	}
 	addOutput(section{flags: cmd.Flags(), name: "client"}, &out)
 	return cmd
+}
+
+// checkRules says what is wrong with the rules in dir.
+func checkRules(p *process, dir string, out *output) error {
+	read, err := readRules(dir)
+	if err != nil {
+		return err
+	}
+	data := checkedRules{Folder: dir}
+	data.Domains, data.Limits = read.Count()
+	return out.print(p.stdout, data, data.text)
+}
+
+// checkedRules is what config check says of a folder in which nothing is wrong.
+type checkedRules struct {
+	Folder  string `json:"folder"`
+	Domains int    `json:"domains"`
+	Limits  int    `json:"limits"`
+}
+
+// text writes c for people.
+func (c checkedRules) text(w io.Writer) {
+	fmt.Fprintf(w, "%s is fine: %d domains with %d limits\n", c.Folder, c.Domains, c.Limits)
 }
 
 // checked is what config check says of a file in which nothing is wrong.

@@ -30,6 +30,8 @@ type metrics struct {
 	numbers []metric
 	policy  *prometheus.Desc
 	reloads *prometheus.Desc
+	hits    *prometheus.Desc // of the rate limit service
+	rules   *prometheus.Desc // its reloads
 }
 
 // newMetrics returns the metrics of s.
@@ -39,6 +41,8 @@ func newMetrics(s *server) *metrics {
 		numbers: numbers(),
 		policy:  prometheus.NewDesc("noria_policy_info", "1, with the hash of the policy that the node goes by.", []string{"hash"}, nil),
 		reloads: prometheus.NewDesc("noria_config_reloads_total", "Times that the configuration file was read again, by what came of it.", []string{"result"}, nil),
+		hits:    prometheus.NewDesc("noria_rls_hits_total", "Hits of the rate limit service, by the limit that they met and what it said: ok, over, or shadow where it let through what was over.", []string{"rule", "result"}, nil),
+		rules:   prometheus.NewDesc("noria_rls_reloads_total", "Times that the rules of the rate limit service were read again, by what came of it.", []string{"result"}, nil),
 	}
 }
 
@@ -86,6 +90,8 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	}
 	to <- m.policy
 	to <- m.reloads
+	to <- m.hits
+	to <- m.rules
 }
 
 // Collect implements prometheus.Collector.
@@ -103,6 +109,20 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	if r := m.server.reload; r != nil {
 		to <- prometheus.MustNewConstMetric(m.reloads, prometheus.CounterValue, float64(r.good.Load()), "ok")
 		to <- prometheus.MustNewConstMetric(m.reloads, prometheus.CounterValue, float64(r.bad.Load()), "refused")
+	}
+	if r := m.server.rules; r != nil {
+		m.collectRules(to, r)
+	}
+}
+
+// collectRules tells of a rate limit service.
+func (m *metrics) collectRules(to chan<- prometheus.Metric, r *rules) {
+	to <- prometheus.MustNewConstMetric(m.rules, prometheus.CounterValue, float64(r.good.Load()), "ok")
+	to <- prometheus.MustNewConstMetric(m.rules, prometheus.CounterValue, float64(r.bad.Load()), "refused")
+	for _, c := range r.service.Counts() {
+		to <- prometheus.MustNewConstMetric(m.hits, prometheus.CounterValue, float64(c.Allowed), c.Rule, "ok")
+		to <- prometheus.MustNewConstMetric(m.hits, prometheus.CounterValue, float64(c.Over), c.Rule, "over")
+		to <- prometheus.MustNewConstMetric(m.hits, prometheus.CounterValue, float64(c.Shadowed), c.Rule, "shadow")
 	}
 }
 

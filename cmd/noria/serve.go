@@ -31,6 +31,7 @@ there is TLS for the gateway alone.`,
   noria serve --name b --join 127.0.0.1:7946 --gossip :0 --peer :0 --api :0 --grpc :0 --admin :0
   noria serve --upstream http://127.0.0.1:9000 --limit "100/s burst 200" --key header.X-Api-Key
   noria serve --name gw-1 --role gateway --join 10.0.0.1:7946 --gossip 0.0.0.0:7946 --peer 0.0.0.0:7947
+  noria serve --rls-config ratelimit/config
   noria serve --config noria.yaml`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

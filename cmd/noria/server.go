@@ -28,6 +28,7 @@ type server struct {
 	gateway  *gateway.Gateway // nil for none
 	pair     *certs.Pair      // of the gateway; nil without TLS
 	reload   *reloader        // nil without a file
+	rules    *rules           // of Envoy's rate limit service; nil for none
 	open     ports            // with the ports that were chosen; peer and gossip only once node.Opened
 }
 
@@ -93,9 +94,17 @@ func (s *server) openDoors() error {
 		return d
 	}
 	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, newMetrics(s).handler()), profiling, s.log)))
+	public := api.NewGRPC(limiter, config)
+	if s.settings.rls != "" {
+		var err error
+		if s.rules, err = openRules(s.settings.rls, limiter, s.log); err != nil {
+			return err
+		}
+		s.rules.service.Register(public)
+	}
 	s.front = append(s.front,
-		open("api", s.settings.listen.api, httpDoor(api.NewServer(api.NewHTTP(limiter, config), holding, s.log))),
-		open("grpc", s.settings.listen.grpc, grpcDoor(api.NewGRPC(limiter, config))))
+		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.rules.beside(api.NewHTTP(limiter, config)), holding, s.log))),
+		open("grpc", s.settings.listen.grpc, grpcDoor(public)))
 	p, err := policyOf(s.settings)
 	if err != nil {
 		return err
@@ -183,6 +192,9 @@ func (s *server) attend(ctx context.Context, g *errgroup.Group) {
 	}
 	if s.reload != nil {
 		g.Go(func() error { return s.reload.run(ctx, s) })
+	}
+	if s.rules != nil {
+		g.Go(func() error { return s.rules.run(ctx) })
 	}
 }
 

@@ -100,6 +100,9 @@ func (it *item) hear(d bucket.Decision, all bool) {
 		it.decision.Allowed, it.decision.RetryAfter = false, was.RetryAfter
 	case !all && it.told:
 		it.decision.Remaining = min(d.Remaining+it.cost, it.bucket.Burst)
+		if d.ResetAfter != bucket.Never {
+			it.decision.ResetAfter = max(0, d.ResetAfter-it.bucket.Refill(it.cost))
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 type rig struct {
 	*rls.Service
 	t      *testing.T
+	conn   *grpc.ClientConn
 	client ratelimitpb.RateLimitServiceClient
 }
 
@@ -51,7 +52,7 @@ func newRig(t *testing.T, n *cluster.Node, text string) *rig {
 		conn.Close()
 		server.Stop()
 	})
-	return &rig{Service: s, t: t, client: ratelimitpb.NewRateLimitServiceClient(conn)}
+	return &rig{Service: s, t: t, conn: conn, client: ratelimitpb.NewRateLimitServiceClient(conn)}
 }
 
 // rules reads a configuration.
