@@ -47,15 +47,18 @@ func rooms() []room {
 		yaml       = "github.com/goccy/go-yaml"
 		cel        = "github.com/google/cel-go"
 		policy     = Module + "/bucket/policy" // brings both of them to who embeds
+		envoy      = "github.com/envoyproxy"
 	)
 	return []room{
-		{dir: "bucket/policy", own: []string{"bucket"}, never: []string{grpc, protobuf, memberlist, "net/http"}},
-		{dir: "bucket", never: []string{grpc, protobuf, memberlist, "net/http", yaml, cel, policy}},
-		{dir: "ring", never: []string{grpc, protobuf, memberlist, "net/http", yaml, cel}},
-		{dir: "cluster", own: []string{"cluster", "bucket", "ring"}, never: []string{grpc, protobuf, yaml, cel, policy}},
-		{dir: "transport/noriapb", own: []string{"transport/noriapb"}, never: []string{memberlist}},
-		{dir: "transport/peerpb", own: []string{"transport/peerpb"}, never: []string{memberlist}},
-		{dir: "transport", own: []string{"transport", "cluster", "bucket", "ring"}, never: []string{memberlist}},
+		{dir: "bucket/policy", own: []string{"bucket"}, never: []string{grpc, protobuf, memberlist, envoy, "net/http"}},
+		{dir: "bucket", never: []string{grpc, protobuf, memberlist, envoy, "net/http", yaml, cel, policy}},
+		{dir: "ring", never: []string{grpc, protobuf, memberlist, envoy, "net/http", yaml, cel}},
+		{dir: "cluster", own: []string{"cluster", "bucket", "ring"}, never: []string{grpc, protobuf, envoy, yaml, cel, policy}},
+		{dir: "transport/noriapb", own: []string{"transport/noriapb"}, never: []string{memberlist, envoy}},
+		{dir: "transport/peerpb", own: []string{"transport/peerpb"}, never: []string{memberlist, envoy}},
+		{dir: "transport/rls/descriptors", own: []string{"transport/rls/descriptors", "bucket"}, never: []string{grpc, protobuf, memberlist, envoy, "net/http"}},
+		{dir: "transport/rls", own: []string{"transport", "cluster", "bucket", "ring"}, never: []string{memberlist}}, // it alone, and cmd, speaks Envoy's words
+		{dir: "transport", own: []string{"transport", "cluster", "bucket", "ring"}, never: []string{memberlist, envoy}},
 		// The command chaos is the harness that breaks fleets: users run it, so it is in the binary. No other room of e2e is,
 		// and this one does not import testing.
 		{dir: "cmd", own: []string{"cmd", "transport", "cluster", "bucket", "ring", "e2e/chaos"}},

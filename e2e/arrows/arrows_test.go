@@ -67,6 +67,9 @@ func TestPlantedViolations(t *testing.T) {
 		file, source string
 		want         string // "" for none
 	}{
+		{"transport/api/a.go", importing("github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"), "transport/api/a.go:2: import of github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3: not in transport"},
+		{"transport/rls/a.go", importing("github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"), ""},
+		{"transport/rls/descriptors/a.go", importing("google.golang.org/grpc"), "transport/rls/descriptors/a.go:2: import of google.golang.org/grpc: not in transport/rls/descriptors"},
 		{"bucket/a.go", importing(own + "ring"), "bucket/a.go:2: import of ring: bucket may import nothing of this module"},
 		{"bucket/a.go", importing(own + "bucket/policy"), "bucket/a.go:2: import of bucket/policy: not in bucket"},
 		{"bucket/a.go", importing(own + "bucket/nearest"), ""},
