@@ -62,6 +62,7 @@ func samples() map[string][3]string {
 		"key":              {"header.A", "header.B", "header.C"},
 		"tls-cert":         {"a.pem", "b.pem", "c.pem"},
 		"tls-key":          {"a.key", "b.key", "c.key"},
+		"rls-config":       {"a", "b", "c"},
 		"log-level":        {"debug", "warn", "error"},
 		"log-format":       {"text", "json", "text"},
 	}

@@ -3,6 +3,7 @@ package rls
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/noriahq/noria/bucket"
 )
@@ -91,19 +92,30 @@ func (q *question) denied(asked []int, ds bucket.Decisions) bool {
 
 // hear keeps d, a decision on it. Where the whole was not allowed nothing was taken, though d may speak as if.
 func (it *item) hear(d bucket.Decision, all bool) {
-	was := it.decision
+	never := it.over
 	it.decision, it.told = d, d.Node != ""
 	switch {
 	case !d.Allowed:
 		it.over = true
-	case it.over: // it never lets its cost through, and was asked how much there is
-		it.decision.Allowed, it.decision.RetryAfter = false, was.RetryAfter
+	case never:
+		it.decision.Allowed, it.decision.RetryAfter = false, bucket.Never
+	case it.cost < int64(it.hits) && it.told && d.Remaining < int64(it.hits): // it was asked how much there is
+		it.over = true
+		it.decision.Allowed, it.decision.RetryAfter = false, it.wait()
 	case !all && it.told:
 		it.decision.Remaining = min(d.Remaining+it.cost, it.bucket.Burst)
 		if d.ResetAfter != bucket.Never {
 			it.decision.ResetAfter = max(0, d.ResetAfter-it.bucket.Refill(it.cost))
 		}
 	}
+}
+
+// wait returns how long it takes until there is enough for it, from what is left: with windows until they end.
+func (it *item) wait() time.Duration {
+	if it.bucket.Window != bucket.None {
+		return it.decision.ResetAfter
+	}
+	return it.bucket.Refill(int64(it.hits) - it.decision.Remaining)
 }
 
 // allowed says whether no hard limit is over.

@@ -58,6 +58,11 @@ func newRig(t *testing.T, n *cluster.Node, text string) *rig {
 // rules reads a configuration.
 func rules(t testing.TB, text string) *descriptors.Rules {
 	t.Helper()
+	return mustParse(t, text)
+}
+
+// mustParse is rules for what fails as a test does.
+func mustParse(t interface{ Fatalf(string, ...any) }, text string) *descriptors.Rules {
 	r, err := descriptors.Parse(descriptors.File{Name: "rls.yaml", Text: []byte(text)})
 	if err != nil {
 		t.Fatalf("Parse: %v", err)
