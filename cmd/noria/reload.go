@@ -100,6 +100,10 @@ func (s *server) change(now settings) error {
 	if err != nil {
 		return err
 	}
+	use, err := s.auth.Prepare(p)
+	if err != nil {
+		return err
+	}
 	switch {
 	case s.gateway != nil && p == nil:
 		return errors.New("the policy is gone: want routes for the gateway, or a restart without them")
@@ -111,6 +115,7 @@ func (s *server) change(now settings) error {
 	if err != nil {
 		return err
 	}
+	use()
 	s.node.SetPolicy(hashOf(p))
 	return nil
 }

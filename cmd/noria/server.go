@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport/api"
+	"github.com/noriahq/noria/transport/auth"
 	"github.com/noriahq/noria/transport/gateway"
 	"github.com/noriahq/noria/transport/gateway/certs"
 	"github.com/noriahq/noria/transport/peer"
@@ -25,6 +28,7 @@ type server struct {
 	stopping chan struct{} // closed when the node is no longer ready for new work
 	front    []door        // what clients come in by
 	admin    door
+	auth     *auth.Handler    // of sub-requests
 	gateway  *gateway.Gateway // nil for none
 	pair     *certs.Pair      // of the gateway; nil without TLS
 	reload   *reloader        // nil without a file
@@ -93,22 +97,24 @@ func (s *server) openDoors() error {
 		d.name, d.listener = name, l
 		return d
 	}
-	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, newMetrics(s).handler()), profiling, s.log)))
+	p, err := policyOf(s.settings)
+	if err != nil {
+		return err
+	}
+	if s.auth, err = auth.New(auth.Config{Policy: p, Limiter: limiter, Logger: s.log}); err != nil {
+		return &exit{status: statusUsage, err: err}
+	}
 	public := api.NewGRPC(limiter, config)
 	if s.settings.rls != "" {
-		var err error
 		if s.rules, err = openRules(s.settings.rls, limiter, s.log); err != nil {
 			return err
 		}
 		s.rules.service.Register(public)
 	}
+	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, newMetrics(s).handler()), profiling, s.log)))
 	s.front = append(s.front,
-		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.rules.beside(api.NewHTTP(limiter, config)), holding, s.log))),
+		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.apiHandler(limiter, config), holding, s.log))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(public)))
-	p, err := policyOf(s.settings)
-	if err != nil {
-		return err
-	}
 	s.node.SetPolicy(hashOf(p))
 	if proxies(p) {
 		d, err := s.openGateway(limiter, p)
@@ -122,6 +128,19 @@ func (s *server) openDoors() error {
 	}
 	s.noteAddresses()
 	return nil
+}
+
+// apiHandler returns what answers at --api.
+func (s *server) apiHandler(l *limiter, c api.Config) http.Handler {
+	plain := s.rules.beside(api.NewHTTP(l, c))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, auth.Path):
+			s.auth.ServeHTTP(w, r)
+		default:
+			plain.ServeHTTP(w, r)
+		}
+	})
 }
 
 // holding is how long an answer of the API may be held until its request's turn.
@@ -184,6 +203,7 @@ func (s *server) run(ctx context.Context) error {
 
 // attend runs in g, until ctx ends, what goes on beside requests.
 func (s *server) attend(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return s.auth.Run(ctx) })
 	if s.gateway != nil {
 		g.Go(func() error { return s.gateway.Run(ctx) })
 	}
