@@ -1,4 +1,5 @@
-// Package interop runs the SDKs that people call models with against a fleet of real processes.
+// Package interop runs the SDKs that people call models with, and the proxies that they have already, against a fleet of real
+// processes.
 package interop
 
 import (
