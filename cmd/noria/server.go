@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -104,17 +103,15 @@ func (s *server) openDoors() error {
 	if s.auth, err = auth.New(auth.Config{Policy: p, Limiter: limiter, Logger: s.log}); err != nil {
 		return &exit{status: statusUsage, err: err}
 	}
-	public := api.NewGRPC(limiter, config)
 	if s.settings.rls != "" {
 		if s.rules, err = openRules(s.settings.rls, limiter, s.log); err != nil {
 			return err
 		}
-		s.rules.service.Register(public)
 	}
 	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, newMetrics(s).handler()), profiling, s.log)))
 	s.front = append(s.front,
-		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.apiHandler(limiter, config), holding, s.log))),
-		open("grpc", s.settings.listen.grpc, grpcDoor(public)))
+		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.newAPI(limiter, config), holding, s.log))),
+		open("grpc", s.settings.listen.grpc, grpcDoor(s.newGRPC(limiter, config))))
 	s.node.SetPolicy(hashOf(p))
 	if proxies(p) {
 		d, err := s.openGateway(limiter, p)
@@ -128,19 +125,6 @@ func (s *server) openDoors() error {
 	}
 	s.noteAddresses()
 	return nil
-}
-
-// apiHandler returns what answers at --api.
-func (s *server) apiHandler(l *limiter, c api.Config) http.Handler {
-	plain := s.rules.beside(api.NewHTTP(l, c))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasPrefix(r.URL.Path, auth.Path):
-			s.auth.ServeHTTP(w, r)
-		default:
-			plain.ServeHTTP(w, r)
-		}
-	})
 }
 
 // holding is how long an answer of the API may be held until its request's turn.

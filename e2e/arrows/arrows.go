@@ -55,6 +55,7 @@ func rooms() []room {
 		{dir: "ring", never: []string{grpc, protobuf, memberlist, envoy, "net/http", yaml, cel}},
 		{dir: "cluster", own: []string{"cluster", "bucket", "ring"}, never: []string{grpc, protobuf, envoy, yaml, cel, policy}},
 		{dir: "transport/noriapb", own: []string{"transport/noriapb"}, never: []string{memberlist, envoy}},
+		{dir: "transport/gubernatorpb", own: []string{"transport/gubernatorpb"}, never: []string{memberlist, envoy}},
 		{dir: "transport/peerpb", own: []string{"transport/peerpb"}, never: []string{memberlist, envoy}},
 		{dir: "transport/rls/descriptors", own: []string{"transport/rls/descriptors", "bucket"}, never: []string{grpc, protobuf, memberlist, envoy, "net/http"}},
 		{dir: "transport/rls", own: []string{"transport", "cluster", "bucket", "ring"}, never: []string{memberlist}}, // it alone, and cmd, speaks Envoy's words

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	"github.com/noriahq/noria/transport/api"
+	"github.com/noriahq/noria/transport/auth"
+	"github.com/noriahq/noria/transport/gubernator"
+	"github.com/noriahq/noria/transport/gubernatorpb"
+)
+
+// newAPI returns what answers at --api.
+func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
+	own, others := s.rules.beside(api.NewHTTP(l, c)), gubernator.New(l, s.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case strings.HasPrefix(path, auth.Path):
+			s.auth.ServeHTTP(w, r)
+		case path == gubernator.PathGetRateLimits, path == gubernator.PathHealthCheck, path == gubernator.PathLiveCheck:
+			others.ServeHTTP(w, r)
+		default:
+			own.ServeHTTP(w, r)
+		}
+	})
+}
+
+// newGRPC returns what answers at --grpc.
+func (s *server) newGRPC(l *limiter, c api.Config) *grpc.Server {
+	g := api.NewGRPC(l, c)
+	gubernatorpb.RegisterV1Server(g, gubernator.New(l, s.log))
+	if s.rules != nil {
+		s.rules.service.Register(g)
+	}
+	return g
+}
