@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/noriahq/noria/bucket/policy"
+	"github.com/noriahq/noria/transport/auth"
 )
 
 // newConfig returns the command config.
@@ -116,6 +117,11 @@ func checkFile(path string, b []byte, env map[string]string) (contents, error) {
 	}
 	if _, err := newNode(s, slog.New(slog.DiscardHandler)); err != nil { // opens nothing
 		return contents{}, inFileError(path, err)
+	}
+	if in.policy != nil {
+		if err := auth.Check(in.policy); err != nil {
+			return contents{}, inFileError(path, err)
+		}
 	}
 	return in, nil
 }

@@ -29,6 +29,9 @@ func newRules(p *policy.Policy, before *identity.Finder, logger *slog.Logger) (*
 	if p == nil {
 		p = &policy.Policy{}
 	}
+	if err := Check(p); err != nil {
+		return nil, err
+	}
 	callers, err := identity.New(identity.Config{
 		Identities: p.Identities, TrustedProxies: p.TrustedProxies, IPv6Bits: p.IPv6Bits, Logger: logger, Before: before,
 	})
@@ -37,17 +40,24 @@ func newRules(p *policy.Policy, before *identity.Finder, logger *slog.Logger) (*
 	}
 	r := &rules{callers: callers, sites: map[string]*site{}, unfit: map[string]string{}}
 	for _, route := range p.Routes {
-		why := unfit(route)
-		switch {
-		case why == "":
-			r.sites[route.Name] = &site{route: route, waiting: make(chan struct{}, max(1, route.Queue.Requests))}
-		case len(route.Upstreams) == 0:
-			return nil, fmt.Errorf("%w: %s; want upstreams, which make the route a gateway's, or a limit of requests", ErrConfig, why)
-		default:
+		if why := unfit(route); why != "" {
 			r.unfit[route.Name] = why
+			continue
 		}
+		r.sites[route.Name] = &site{route: route, waiting: make(chan struct{}, max(1, route.Queue.Requests))}
 	}
 	return r, nil
+}
+
+// Check says what in p cannot be: a route without upstreams, which is for sub-requests alone, with limits that they cannot
+// hold. It opens no files. The error wraps ErrConfig.
+func Check(p *policy.Policy) error {
+	for _, route := range p.Routes {
+		if why := unfit(route); why != "" && len(route.Upstreams) == 0 {
+			return fmt.Errorf("%w: %s; want upstreams, which make the route a gateway's, or a limit of requests", ErrConfig, why)
+		}
+	}
+	return nil
 }
 
 // unfit says why sub-requests cannot ask about a route, "" if they can.

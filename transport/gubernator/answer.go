@@ -28,7 +28,7 @@ func (s *Server) answer(ctx context.Context, now time.Time, m *pb.RateLimitReq) 
 		return out
 	}
 	reason := err.Error()
-	if !errors.As(err, new(wrongItem)) {
+	if !errors.As(err, new(itemError)) {
 		told := transport.FailureOf(err)
 		if reason = told.Detail; told.Code == codes.Internal {
 			s.log.ErrorContext(ctx, "request not decided", "err", err)
@@ -37,14 +37,14 @@ func (s *Server) answer(ctx context.Context, now time.Time, m *pb.RateLimitReq) 
 	return &pb.RateLimitResp{Error: fmt.Sprintf("Error while apply rate limit for '%s_%s': %s", m.GetName(), m.GetUniqueKey(), reason)}
 }
 
-// wrongItem is an error about a request, for who sent it.
-type wrongItem struct{ error }
+// itemError is an error about a request, for who sent it.
+type itemError struct{ error }
 
 // decide asks about m, which has a name and a key.
 func (s *Server) decide(ctx context.Context, now time.Time, m *pb.RateLimitReq) (*pb.RateLimitResp, error) {
 	hits := m.GetHits()
 	if hits < 0 {
-		return nil, wrongItem{fmt.Errorf("field 'hits' is %d, want 0 or more: hits cannot be given back one by one, RESET_REMAINING gives back all", hits)}
+		return nil, itemError{fmt.Errorf("field 'hits' is %d, want 0 or more: hits cannot be given back one by one, RESET_REMAINING gives back all", hits)}
 	}
 	if m.GetLimit() <= 0 { // nothing ever goes through, and no bucket is needed for that
 		out := &pb.RateLimitResp{Limit: m.GetLimit(), ResetTime: now.UnixMilli()}
@@ -58,7 +58,7 @@ func (s *Server) decide(ctx context.Context, now time.Time, m *pb.RateLimitReq) 
 		err = l.Validate()
 	}
 	if err != nil {
-		return nil, wrongItem{err}
+		return nil, itemError{err}
 	}
 	r := bucket.Request{Key: keyOf(m), Limit: l, Cost: hits}
 	if has(m, pb.Behavior_RESET_REMAINING) {

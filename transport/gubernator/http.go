@@ -81,12 +81,12 @@ func (s *Server) readAndDecide(w http.ResponseWriter, r *http.Request) (*pb.GetR
 
 // httpStatus returns the HTTP status of the codes of this package.
 func httpStatus(c codes.Code) int {
-	switch c { //nolint:exhaustive // no others are used
-	case codes.NotFound:
+	switch {
+	case c == codes.NotFound:
 		return http.StatusNotFound
-	case codes.ResourceExhausted:
+	case c == codes.ResourceExhausted:
 		return http.StatusRequestEntityTooLarge
-	case codes.InvalidArgument, codes.OutOfRange:
+	case c == codes.InvalidArgument || c == codes.OutOfRange:
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError

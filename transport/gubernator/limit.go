@@ -68,7 +68,8 @@ func limitOf(m *pb.RateLimitReq, now time.Time) (bucket.Limit, error) {
 		}
 		return l, err
 	}
-	return bucket.Limit{}, fmt.Errorf("Invalid rate limit algorithm '%d'", m.GetAlgorithm()) //nolint:staticcheck // their words
+	//lint:ignore ST1005 Gubernator's words
+	return bucket.Limit{}, fmt.Errorf("Invalid rate limit algorithm '%d'", m.GetAlgorithm())
 }
 
 // span returns m's duration, which is one in milliseconds.
