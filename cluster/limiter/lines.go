@@ -46,7 +46,7 @@ func NewLines(most int) *Lines {
 }
 
 // Wait calls ask until its Decision is Allowed, and then waits for the Decision's Delay. Who comes while others wait for key
-// does not ask before they are done. cost and l, which may be zero where they are not known, tell those in line how
+// does not ask before they are done, so of one key one is served after the other. cost and l, which may be zero where they are not known, tell those in line how
 // long they will wait at least.
 //
 // If ctx ends before that, or no waiting helps, the error wraps cluster.ErrTooLate and comes as soon as it is known; it is

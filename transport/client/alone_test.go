@@ -13,6 +13,7 @@ import (
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
+	"github.com/noriahq/noria/cluster/limiter"
 	"github.com/noriahq/noria/transport/client"
 )
 
@@ -143,6 +144,36 @@ func TestWait(t *testing.T) {
 		all.Wait()
 		if took := time.Since(began); took < time.Second || took > 1100*time.Millisecond {
 			t.Errorf("11 tokens of 10/s took %v", took)
+		}
+	})
+}
+
+// A client is what a Limiter asks.
+func TestLimiter(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		l, err := limiter.New(limiter.Config{Cluster: newFleet(t, "a:1").client(), Limit: limit(t, "quota 10")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := l.AllowN(ctx, "k", 3); err != nil || d.Remaining != 7 {
+			t.Errorf("AllowN = %+v, %v", d, err)
+		}
+		r, err := l.Reserve(ctx, "k", 5)
+		if err != nil || !r.Decision.Allowed {
+			t.Fatalf("Reserve = %+v, %v", r, err)
+		}
+		if said, err := r.Settle(ctx, 1); err != nil || said.Reserved != 5 || said.Charged != 1 {
+			t.Errorf("Settle = %+v, %v", said, err)
+		}
+		if d, err := l.Wait(ctx, "k", 6); err != nil || d.Remaining != 0 {
+			t.Errorf("Wait = %+v, %v", d, err)
+		}
+		if err := l.Reset(ctx, "k"); err != nil {
+			t.Error(err)
+		}
+		if d, err := l.Peek(ctx, "k"); err != nil || d.Remaining != 10 {
+			t.Errorf("Peek = %+v, %v", d, err)
 		}
 	})
 }
