@@ -83,7 +83,7 @@ func drawn(t *rapid.T, depth int, limit *int) []plainDescriptor {
 	for range rapid.IntRange(0, 4).Draw(t, "width") {
 		p := plainDescriptor{
 			key:   rapid.SampledFrom([]string{"a", "b", "a_b"}).Draw(t, "key"),
-			value: rapid.SampledFrom([]string{"", "", "x", "y", "xy", "x*", "*", "x*y", "*x*", "b_x", "**"}).Draw(t, "value"),
+			value: rapid.SampledFrom([]string{"", "", "x", "y", "xy", "x*", "*", "x*y", "*x*", "*x*y*", "b_x", "**"}).Draw(t, "value"),
 		}
 		if at := (Entry{p.key, p.value}); seen[at] {
 			continue
@@ -119,7 +119,7 @@ func TestMatchModel(t *testing.T) {
 			entries := make([]Entry, rapid.IntRange(1, 4).Draw(t, "depth"))
 			for i := range entries {
 				entries[i].Key = rapid.SampledFrom([]string{"a", "b", "a_b", "c"}).Draw(t, "key")
-				entries[i].Value = rapid.SampledFrom([]string{"", "x", "y", "xy", "xay", "yx", "b_x", "x\ny", "z"}).Draw(t, "value")
+				entries[i].Value = rapid.SampledFrom([]string{"", "x", "y", "xy", "xay", "yx", "b_x", "x\ny", "xyx", "z"}).Draw(t, "value")
 			}
 			limit, as := find(all, entries)
 			r := d.Match(entries)
@@ -200,5 +200,43 @@ func TestOverrideKeys(t *testing.T) {
 	day, hour, own := d.Key(entries, Limit{Requests: 1, Unit: Day}), d.Key(entries, Limit{Requests: 2, Unit: Hour}), d.Match(entries).Key(entries)
 	if day == hour || day == own || hour == own || day != d.Key(entries, Limit{Requests: 9, Unit: Day}) {
 		t.Errorf("keys are %q, %q and %q", day, hour, own)
+	}
+}
+
+// A * is any text, and each takes as little as leaves room for what comes behind it.
+func TestFits(t *testing.T) {
+	for _, c := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"*", "", true},
+		{"a*", "a", true},
+		{"a*", "ba", false},
+		{"*a", "ba", true},
+		{"*a", "ab", false},
+		{"a*a", "a", false},
+		{"a*a", "aa", true},
+		{"*x*y*", "xyx", true},
+		{"*x*y", "yx", false},
+		{"a*b*b", "ab", false},
+		{"a**b", "ab", true},
+		{"a*c", "a\nb\nc", true},
+	} {
+		if got := fits(c.pattern, c.s); got != c.want {
+			t.Errorf("fits(%q, %q) is %v, want %v", c.pattern, c.s, got, c.want)
+		}
+	}
+}
+
+// No value looks like the end of its entry and the begin of another.
+func TestKeysDiffer(t *testing.T) {
+	d := parse(t, "domain: d\n").Domain("d")
+	one, two := d.Key([]Entry{{"a", "b1:c1:d"}}, Limit{}), d.Key([]Entry{{"a", "b"}, {"c", "d"}}, Limit{})
+	if one == two {
+		t.Errorf("both have the key %q", one)
+	}
+	long := strings.Repeat("x", 600)
+	if one, two = d.Key([]Entry{{"a", long}}, Limit{}), d.Key([]Entry{{"a", long + "x"}}, Limit{}); one == two || len(one) > 100 {
+		t.Errorf("long values have the keys %q and %q", one, two)
 	}
 }
