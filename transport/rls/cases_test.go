@@ -1,6 +1,7 @@
 package rls_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -206,14 +207,23 @@ func limits() []userCase {
 	}
 }
 
-// What envoyproxy/ratelimit documents is so here, over gRPC and at a real node.
+// What envoyproxy/ratelimit documents is so here, over gRPC and at a real node. Each case has a domain of its own.
 func TestCases(t *testing.T) {
-	all := append(append(matching(), counting()...), limits()...)
-	for _, c := range all {
-		t.Run(c.name, func(t *testing.T) {
+	for name, cases := range map[string][]userCase{"matching": matching(), "counting": counting(), "limits": limits()} {
+		t.Run(name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
-				n := clustertest.Start(t, "a").Node("a")
-				newRig(t, n, "domain: d\ndescriptors:\n"+c.rules).run(c.steps)
+				r := newRig(t, clustertest.Start(t, "a").Node("a"), "domain: d\n")
+				for i, c := range cases {
+					domain := fmt.Sprintf("d%d", i)
+					r.Use(rules(t, "domain: "+domain+"\ndescriptors:\n"+c.rules))
+					for _, s := range c.steps {
+						if s.ask.GetDomain() == "d" {
+							s.ask.Domain = domain
+						}
+					}
+					r.what = c.name
+					r.run(c.steps)
+				}
 			})
 		})
 	}
@@ -229,7 +239,7 @@ func (r *rig) run(steps []step) {
 		}
 		for range max(1, s.times) {
 			if got := r.ask(s.ask); got != s.want {
-				r.t.Errorf("step %d is answered\n%s\nwant\n%s", i, got, s.want)
+				r.t.Errorf("%s: step %d is answered\n%s\nwant\n%s", r.what, i, got, s.want)
 			}
 		}
 	}

@@ -29,6 +29,7 @@ type rig struct {
 	t      *testing.T
 	conn   *grpc.ClientConn
 	client ratelimitpb.RateLimitServiceClient
+	what   string // is tested now
 }
 
 // newRig returns the service of n by the configuration in text.
