@@ -87,9 +87,15 @@ func TestBadGateways(t *testing.T) {
 	if err := os.WriteFile(mixed, append([]byte("node: {name: a}\n"), sample...), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	unfit := filepath.Join(dir, "unfit.yaml")
+	if err := os.WriteFile(unfit, []byte("limits: {slots: {unit: concurrency, limit: 5}}\nroutes: {web: {limits: [slots]}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		line, want string
 	}{
+		{"config|check|" + unfit, "routes.web has the limit slots of concurrency, which a sub-request cannot hold"},
+		{"serve|--config|" + unfit, "routes.web has the limit slots of concurrency, which a sub-request cannot hold"},
 		{"serve|--tls-cert|a.pem", "both --tls-cert and --tls-key"},
 		{"serve|--upstream|http://127.0.0.1:1|--tls-cert|a.pem|--tls-key|b.pem", "a.pem"},
 		{"serve|--upstream|http://127.0.0.1:1|--config|" + file, "want one of them"},
