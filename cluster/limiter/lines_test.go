@@ -48,7 +48,7 @@ type served struct {
 // Whoever comes, gives up or has too little time: those who are served are served in the order in which they came, as soon as the
 // tokens are there; whoever hears that it is too late hears so before its deadline, and nobody is left in line.
 func TestLinesAtRandom(t *testing.T) {
-	for range 40 {
+	for range 20 {
 		seed := rand.Uint64()
 		bubble.Test(t, func(t *testing.T) {
 			if !waitAtRandom(t, rand.New(rand.NewPCG(seed, 0))) {

@@ -27,8 +27,8 @@ func (l *Limiter) Reserve(ctx context.Context, key string, n int64) (*Reservatio
 }
 
 // ReserveOnce is Reserve for a request that may come again, such as a buyer's who was not answered: as long as its reservation
-// lives, all with one id take nothing more, and keep it for Config.Keep from then on. With bucket.Sync that holds whichever node
-// dies. id has 1 to bucket.MaxID bytes.
+// lives, all with one id take nothing more, and keep it for Config.Keep from then on. With bucket.Sync reservations outlive the node that
+// holds key. id has 1 to bucket.MaxID bytes.
 func (l *Limiter) ReserveOnce(ctx context.Context, key, id string, n int64) (*Reservation, error) {
 	r := l.request(key, n)
 	r.ID, r.Reserve = id, l.config.Keep
