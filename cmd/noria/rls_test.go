@@ -72,8 +72,8 @@ func TestRLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change("domain: d\ndescriptors:\n- {key: user, rate_limit: {unit: yaer, requests_per_unit: 2}}\n")
-	if line := r.line(r.err, "rate limit rules refused"); !strings.Contains(line, `d.yaml:3:34: unit is \"yaer\"`) {
+	change("domain: d\ndescriptors:\n- {key: user, rate_limit: {unit: moon, requests_per_unit: 2}}\n")
+	if line := r.line(r.err, "rate limit rules refused"); !strings.Contains(line, `d.yaml:3:34: unit is \"moon\"`) {
 		t.Errorf("a bad file is told as %s", line)
 	}
 	if status, _ := askJSON(t, ready.API, "1"); status != http.StatusTooManyRequests {

@@ -69,7 +69,7 @@ func limitOf(m *pb.RateLimitReq, now time.Time) (bucket.Limit, error) {
 		return l, err
 	}
 	//lint:ignore ST1005 Gubernator's words
-	return bucket.Limit{}, fmt.Errorf("Invalid rate limit algorithm '%d'", m.GetAlgorithm())
+	return bucket.Limit{}, fmt.Errorf("Invalid rate limit algorithm '%d'", m.GetAlgorithm()) //nolint:staticcheck // Gubernator's words
 }
 
 // span returns m's duration, which is one in milliseconds.

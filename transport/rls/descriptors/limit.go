@@ -74,18 +74,18 @@ type Limit struct {
 
 // Bucket returns what l stands for, by the algorithm a: the zero value if it lets nothing through.
 func (l Limit) Bucket(a Algorithm) (bucket.Limit, error) {
-	unit, many := l.Unit.Length(), time.Duration(max(1, l.Units))
+	unit, many := l.Unit.Length(), int64(max(1, l.Units))
 	switch {
 	case unit == 0:
 		return bucket.Limit{}, fmt.Errorf("%w: the unit of the rate limit is unknown; want second, minute, hour, day, week, month or year", bucket.ErrLimit)
 	case l.Requests > MaxRequests:
 		return bucket.Limit{}, fmt.Errorf("%w: %d requests per unit; want at most %d", bucket.ErrLimit, l.Requests, int64(MaxRequests))
-	case many > MaxMultiplier || unit > maxPer/many:
+	case many > MaxMultiplier || unit > maxPer/time.Duration(many):
 		return bucket.Limit{}, fmt.Errorf("%w: %d times %s; want at most %d, and a hundred years", bucket.ErrLimit, l.Units, l.Unit, MaxMultiplier)
 	case l.Requests == 0:
 		return bucket.Limit{}, nil
 	}
-	made := bucket.Limit{Tokens: int64(l.Requests), Per: unit * many, Burst: int64(l.Requests)}
+	made := bucket.Limit{Tokens: int64(l.Requests), Per: unit * time.Duration(many), Burst: int64(l.Requests)}
 	if a == FixedWindow {
 		made.Tokens, made.Window = 0, bucket.Fixed
 	}

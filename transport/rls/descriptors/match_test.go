@@ -85,11 +85,11 @@ func drawn(t *rapid.T, depth int, limit *int) []plainDescriptor {
 			key:   rapid.SampledFrom([]string{"a", "b", "a_b"}).Draw(t, "key"),
 			value: rapid.SampledFrom([]string{"", "", "x", "y", "xy", "x*", "*", "x*y", "*x*", "*x*y*", "b_x", "**"}).Draw(t, "value"),
 		}
-		if at := (Entry{p.key, p.value}); seen[at] {
+		at := Entry{p.key, p.value}
+		if seen[at] {
 			continue
-		} else {
-			seen[at] = true
 		}
+		seen[at] = true
 		p.share = strings.Contains(p.value, "*") && rapid.Bool().Draw(t, "share")
 		if rapid.Bool().Draw(t, "limited") {
 			*limit++
