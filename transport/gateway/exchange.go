@@ -18,17 +18,18 @@ type exchange struct {
 	site    *site
 	body    *upload // nil for none
 
-	met     policy.Met
-	keys    []string // of met
-	asked   []asked
-	reqs    []bucket.Request
-	applied []api.Applied // what the client is told, in the order of asked
-	shadow  []string      // limits that would have refused and are only being tried
-	id      string        // of its reservations; "" before there are any
-	call    llm.Call      // of routes of language models
-	weights llm.Weights   // of its model
-	to      *upstream     // where it went; nil before
-	outcome outcome
+	met      policy.Met
+	keys     []string // of met
+	asked    []asked
+	reqs     []bucket.Request
+	applied  []api.Applied // what the client is told, in the order of asked
+	shadow   []string      // limits that would have refused and are only being tried
+	id       string        // of its reservations; "" before there are any
+	call     llm.Call      // of routes of language models
+	weights  llm.Weights   // of its model
+	to       *upstream     // where it went; nil before
+	download *download     // nil before the answer
+	outcome  outcome
 }
 
 // newExchange returns an exchange on s. It has the memory of one that has ended.
@@ -108,6 +109,9 @@ func (x *exchange) admit(w http.ResponseWriter, r *http.Request) *http.Request {
 func (x *exchange) end() {
 	if x.to != nil {
 		x.to.under.Add(-1)
+	}
+	if x.download != nil {
+		x.gateway.stalls.remove(x.download)
 	}
 	for i := range x.asked {
 		if a := &x.asked[i]; a.hold != nil {

@@ -75,6 +75,7 @@ type Gateway struct {
 	prefix  string // of the ids of this run
 	lastID  atomic.Uint64
 	keeper  *keeper
+	stalls  stalls
 	rules   atomic.Pointer[rules]
 	changed chan struct{} // has an element when rules are new to Run
 	using   sync.Mutex    // held while rules are replaced
@@ -89,7 +90,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		config: c, prefix: rand.Text() + "-", changed: make(chan struct{}, 1),
-		keeper: newKeeper(c.Limiter, c.Logger),
+		keeper: newKeeper(c.Limiter, c.Logger), stalls: stalls{base: time.Now(), open: map[*download]struct{}{}},
 	}
 	return g, g.Use(c.Policy)
 }
@@ -117,11 +118,12 @@ func (g *Gateway) Use(p *policy.Policy) error {
 func (g *Gateway) Policy() *policy.Policy { return g.rules.Load().policy }
 
 // Run does until ctx ends what goes on beside requests: it asks upstreams whether they are well, reads credentials anew
-// when they change, keeps reservations alive and settles them. Without it they are not settled, and what waits for that is
-// bounded. It returns nil.
+// when they change, keeps reservations alive and settles them, and ends answers that do not go on. Without it none of that is done, and what waits
+// for it is bounded. It returns nil.
 func (g *Gateway) Run(ctx context.Context) error {
 	var children sync.WaitGroup
 	children.Go(func() { g.keeper.run(ctx) })
+	children.Go(func() { g.stalls.run(ctx) })
 	for ctx.Err() == nil {
 		own, stop := context.WithCancel(ctx)
 		r := g.rules.Load()

@@ -539,3 +539,40 @@ routes:
 		}
 	})
 }
+
+// An answer that does not go on is ended after the route's idle_timeout, and one that does goes on for as long as it likes.
+func TestStall(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var stop atomic.Bool
+		r := newRig(t, `
+routes:
+  all: {path: /, upstreams: ["http://up"], idle_timeout: 10s}
+`, hosts{"up": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for !stop.Load() {
+				_, _ = io.WriteString(w, "tick\n")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(9 * time.Second)
+			}
+			<-r.Context().Done()
+		})})
+		res, err := r.client.Do(r.request("GET", "/", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		lines := bufio.NewReader(res.Body)
+		for range 10 {
+			if line, err := lines.ReadString('\n'); line != "tick\n" {
+				t.Fatalf("read %q, %v of an answer that goes on", line, err)
+			}
+		}
+		stop.Store(true)
+		began := time.Now()
+		if _, err := io.ReadAll(lines); err == nil {
+			t.Error("an answer that stalled ended well")
+		}
+		if took := time.Since(began); took < 9*time.Second || took > 21*time.Second {
+			t.Errorf("an answer that stalled was ended after %v, want 10s after its last piece", took)
+		}
+	})
+}

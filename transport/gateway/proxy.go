@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -86,36 +85,9 @@ func (x *exchange) answered(res *http.Response) {
 			res.ContentLength = -1
 		}
 	}
-	res.Body = &download{ReadCloser: res.Body, exchange: x, idle: x.site.route.IdleTimeout}
-}
-
-// A download is the body of an answer on its way to the client. It counts, and ends an answer that goes on no longer.
-type download struct {
-	io.ReadCloser
-	exchange *exchange
-	idle     time.Duration
-	timer    *time.Timer // closes the body; nil before the first read
-}
-
-// Read implements io.Reader.
-func (d *download) Read(p []byte) (int, error) {
-	if d.timer == nil {
-		d.timer = time.AfterFunc(d.idle, func() { _ = d.ReadCloser.Close() }) // what is read then ends with an error
-	} else {
-		d.timer.Reset(d.idle)
-	}
-	n, err := d.ReadCloser.Read(p)
-	d.timer.Stop()
-	d.exchange.outcome.bytes += int64(n)
-	return n, err
-}
-
-// Close implements io.Closer.
-func (d *download) Close() error {
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	return d.ReadCloser.Close()
+	x.download = &download{ReadCloser: res.Body, exchange: x, idle: x.site.route.IdleTimeout}
+	x.gateway.stalls.add(x.download)
+	res.Body = x.download
 }
 
 // failed answers a request that the upstream did not.
