@@ -13,6 +13,7 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/transport"
+	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/gateway/identity"
 )
 
@@ -77,7 +78,7 @@ func unknownCaller(err error) *refusal {
 
 // queueFull says that a request would have to wait for too long, or with too many.
 func queueFull(delay time.Duration, status int) *refusal {
-	ms := milliseconds(delay)
+	ms := api.Milliseconds(delay)
 	return &refusal{
 		Type: kind + "queue-full", Title: "Too many requests wait", Status: status,
 		Detail: "too many requests wait for their turn; try again when Retry-After has passed", RetryAfterMS: &ms, after: delay,
@@ -99,45 +100,16 @@ func undecided(logger *slog.Logger, err error) *refusal {
 
 // denial says which limit denied, and names it in q.applied as the client is to see it.
 func (q *question) denial() *refusal {
-	main := -1
-	for i := range q.applied {
-		d := &q.applied[i].Decision
-		if d.Allowed {
-			continue
-		}
-		if d.Degraded {
-			q.applied[i].Name = "degraded-" + q.applied[i].Name
-		}
-		if main < 0 {
-			main = i
-		}
-	}
-	a, l := &q.applied[main], q.limits[main]
+	d := api.Deny(q.applied, func(i int) (bucket.OnLost, int64) { return q.limits[i].OnLost, q.reqs[i].Cost })
+	a, ms := &q.applied[d.Main], api.Milliseconds(d.After)
 	f := refusal{
-		Type: kind + "denied", Title: "Too many requests", Status: q.denied,
-		Limit: a.Limit.String(), DeniedBy: a.Name, after: a.Decision.RetryAfter,
+		Type: kind + "denied", Title: "Too many requests", Status: q.denied, Detail: d.Detail,
+		Limit: a.Limit.String(), DeniedBy: a.Name, RetryAfterMS: &ms, after: d.After,
 	}
-	switch {
-	case a.Decision.Degraded && l.OnLost == bucket.Deny:
+	if d.Lost {
 		f.Type, f.Title, f.Status = kind+"undecided", "The limit cannot be decided on", http.StatusServiceUnavailable
-		f.Detail = "who keeps count of the limit " + l.Name + " cannot be reached; try again soon"
-		f.after = min(max(f.after, time.Second), time.Minute)
-	case f.after == bucket.Never:
-		f.Detail = "the limit " + l.Name + " of " + f.Limit + " is used up for good"
-	default:
-		f.Detail = "the limit " + l.Name + " of " + f.Limit + " is reached; try again when Retry-After has passed"
 	}
-	ms := milliseconds(f.after)
-	f.RetryAfterMS = &ms
 	return &f
-}
-
-// milliseconds returns d rounded up, -1 for never.
-func milliseconds(d time.Duration) int64 {
-	if d == bucket.Never {
-		return -1
-	}
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // writeRefusal sends f as a problem.

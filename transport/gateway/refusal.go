@@ -16,6 +16,7 @@ import (
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/transport"
+	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/gateway/identity"
 	"github.com/noriahq/noria/transport/gateway/llm"
 )
@@ -102,7 +103,7 @@ func unknownCaller(err error) refusal {
 
 // queueFull says that a request would have to wait for too long, or with too many.
 func queueFull(delay time.Duration) refusal {
-	ms := milliseconds(delay)
+	ms := api.Milliseconds(delay)
 	return refusal{
 		Type: kind + "queue-full", Title: "Too many requests wait", Status: http.StatusTooManyRequests,
 		Detail: "too many requests wait for their turn; try again when Retry-After has passed", RetryAfterMS: &ms, after: delay,
@@ -124,47 +125,16 @@ func undecided(logger *slog.Logger, err error) refusal {
 
 // denial says which of the limits in firm denied, and names it in x.applied as the client is to see it.
 func (x *exchange) denial(firm []asked) refusal {
-	main := -1
-	for i := range x.applied {
-		d := &x.applied[i].Decision
-		if d.Allowed {
-			continue
-		}
-		if d.Degraded {
-			x.applied[i].Name = "degraded-" + x.applied[i].Name
-		}
-		if main < 0 {
-			main = i
-		}
-	}
-	a, l := &x.applied[main], firm[main].limit
+	d := api.Deny(x.applied, func(i int) (bucket.OnLost, int64) { return firm[i].limit.OnLost, firm[i].req.Cost })
+	a, ms := &x.applied[d.Main], api.Milliseconds(d.After)
 	f := refusal{
-		Type: kind + "denied", Title: "Too many requests", Status: http.StatusTooManyRequests,
-		Limit: a.Limit.String(), DeniedBy: a.Name, tokens: l.Unit == policy.LLMTokens, after: a.Decision.RetryAfter,
+		Type: kind + "denied", Title: "Too many requests", Status: http.StatusTooManyRequests, Detail: d.Detail,
+		Limit: a.Limit.String(), DeniedBy: a.Name, RetryAfterMS: &ms, tokens: firm[d.Main].limit.Unit == policy.LLMTokens, after: d.After,
 	}
-	switch {
-	case a.Decision.Degraded && l.OnLost == bucket.Deny:
+	if d.Lost {
 		f.Type, f.Title, f.Status = kind+"undecided", "The limit cannot be decided on", http.StatusServiceUnavailable
-		f.Detail = "who keeps count of the limit " + l.Name + " cannot be reached; try again soon"
-		f.after = min(max(f.after, time.Second), time.Minute)
-	case firm[main].req.Cost > a.Limit.Burst:
-		f.Detail = fmt.Sprintf("the request needs %d, and the limit %s of %s never has more than %d at once", firm[main].req.Cost, l.Name, f.Limit, a.Limit.Burst)
-	case f.after == bucket.Never:
-		f.Detail = "the limit " + l.Name + " of " + f.Limit + " is used up for good"
-	default:
-		f.Detail = "the limit " + l.Name + " of " + f.Limit + " is reached; try again when Retry-After has passed"
 	}
-	ms := milliseconds(f.after)
-	f.RetryAfterMS = &ms
 	return f
-}
-
-// milliseconds returns d rounded up, -1 for never.
-func milliseconds(d time.Duration) int64 {
-	if d == bucket.Never {
-		return -1
-	}
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // refuse answers with f, in the shape that the route's clients read.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/transport"
+	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/client"
 )
 
@@ -61,14 +62,14 @@ func denial(v *verdict) problem {
 	default:
 		p.Detail = "the limit " + name + " of " + p.Limit + " is reached; try again when Retry-After has passed"
 	}
-	ms := milliseconds(p.after)
+	ms := api.Milliseconds(p.after)
 	p.RetryAfterMS = &ms
 	return p
 }
 
 // tooLate says that a request would wait for its turn for too long.
 func tooLate(delay time.Duration) problem {
-	ms := milliseconds(delay)
+	ms := api.Milliseconds(delay)
 	return problem{
 		Type: kind + "queue-full", Title: "Too many requests wait", Status: http.StatusTooManyRequests,
 		Detail: "too many requests wait for their turn; try again when Retry-After has passed", RetryAfterMS: &ms, after: delay,
@@ -122,12 +123,4 @@ func (p problem) write(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
 	}
-}
-
-// milliseconds returns d rounded up, -1 for never.
-func milliseconds(d time.Duration) int64 {
-	if d == bucket.Never {
-		return -1
-	}
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
