@@ -23,6 +23,7 @@ type server struct {
 	settings settings
 	log      *slog.Logger
 	node     *cluster.Node
+	peers    *peer.Transport
 	stopping chan struct{} // closed when the node is no longer ready for new work
 	front    []door        // what clients come in by
 	admin    door
@@ -42,11 +43,11 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	node, err := newNode(s, log)
+	node, peers, err := newNode(s, log)
 	if err != nil {
 		return nil, &exit{status: statusUsage, err: err}
 	}
-	srv := &server{settings: s, log: log, node: node, stopping: make(chan struct{})}
+	srv := &server{settings: s, log: log, node: node, peers: peers, stopping: make(chan struct{})}
 	err = errors.Join(probe("gossip", s.listen.gossip, true), probe("peer", s.listen.peer, false), srv.openDoors())
 	if err != nil {
 		srv.closeDoors()
@@ -55,13 +56,13 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	return srv, nil
 }
 
-// newNode returns the node that s describes.
-func newNode(s settings, log *slog.Logger) (*cluster.Node, error) {
+// newNode returns the node that s describes, and its way to the others.
+func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, error) {
 	transport, err := peer.New(peer.Config{Listen: s.listen.peer, Advertise: s.advertise.peer, Logger: log.With("node", s.name)})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return cluster.New(cluster.Config{
+	node, err := cluster.New(cluster.Config{
 		Name:            s.name,
 		Role:            s.role,
 		Transport:       transport,
@@ -77,6 +78,7 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, error) {
 		MoveRate:        s.moveRate,
 		Logger:          log,
 	})
+	return node, transport, err
 }
 
 // openDoors opens the ports that clients and those who look after the node come in by.
@@ -107,7 +109,7 @@ func (s *server) openDoors() error {
 			return err
 		}
 	}
-	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, newMetrics(s).handler()), profiling, s.log)))
+	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, s.metricsPage()), profiling, s.log)))
 	s.front = append(s.front,
 		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.newAPI(limiter, config), holding, s.log))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(s.newGRPC(limiter, config))))
