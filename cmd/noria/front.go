@@ -11,8 +11,8 @@ import (
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/bucket/policy/strict"
+	"github.com/noriahq/noria/transport/certs"
 	"github.com/noriahq/noria/transport/gateway"
-	"github.com/noriahq/noria/transport/gateway/certs"
 )
 
 // front is the simplest reverse proxy of a node: one upstream, and one limit for each client. More takes a policy.

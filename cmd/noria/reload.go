@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/noriahq/noria/bucket/policy/strict"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // A reloader makes a node go by what its configuration file says now: by its policy. Settings stay as they were at the

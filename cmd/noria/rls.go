@@ -12,9 +12,9 @@ import (
 	"syscall"
 
 	"github.com/noriahq/noria/bucket/policy/strict"
-	"github.com/noriahq/noria/transport/gateway/watch"
 	"github.com/noriahq/noria/transport/rls"
 	"github.com/noriahq/noria/transport/rls/descriptors"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // addRLS defines the flag of the folder with the rules of Envoy's rate limit service.

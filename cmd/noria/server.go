@@ -13,8 +13,8 @@ import (
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/auth"
+	"github.com/noriahq/noria/transport/certs"
 	"github.com/noriahq/noria/transport/gateway"
-	"github.com/noriahq/noria/transport/gateway/certs"
 	"github.com/noriahq/noria/transport/peer"
 )
 

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/noriahq/noria/bucket/policy"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // HashKey returns the SHA-256 of an API key in hexadecimal, which stands for the key in a key file. It is neither salted

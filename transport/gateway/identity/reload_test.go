@@ -17,7 +17,7 @@ import (
 	"github.com/noriahq/noria/cluster/clustertest"
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/transport/gateway/identity"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // A log keeps what is logged.

@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/noriahq/noria/bucket/policy"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // What is wrong with a token, for its sender. A token whose signature is not right learns nothing more.

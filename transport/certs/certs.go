@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // ErrConfig is wrapped by errors about a Config, and about the files that it names.

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // Files that come, change and go are used once each time, with their names; a folder that cannot be read changes nothing.

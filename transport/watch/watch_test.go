@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // A rig is two files that are watched, and what came of it.

@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
-	"github.com/noriahq/noria/transport/gateway/certs"
-	"github.com/noriahq/noria/transport/gateway/watch"
+	"github.com/noriahq/noria/transport/certs"
+	"github.com/noriahq/noria/transport/watch"
 )
 
 // A made is a certificate that a test made for the server "gateway".
