@@ -12,8 +12,8 @@ import (
 func (n *Node) Hello(h Hello) error {
 	mine := n.hello()
 	switch {
-	case h.Protocol != mine.Protocol:
-		return fmt.Errorf("%w: %s speaks protocol %d, %s speaks %d", ErrMismatch, h.ID, h.Protocol, mine.ID, mine.Protocol)
+	case !h.meets(mine):
+		return fmt.Errorf("%w: %s speaks protocol %s, %s speaks %s", ErrMismatch, h.ID, h.spoken(), mine.ID, mine.spoken())
 	case h.Label != mine.Label:
 		return fmt.Errorf("%w: %s is of cluster %q, %s of %q", ErrMismatch, h.ID, h.Label, mine.ID, mine.Label)
 	case h.Ring != mine.Ring:

@@ -116,13 +116,13 @@ func (n *Node) gossipConfig(peer string) gossip.Config {
 	c := n.config
 	return gossip.Config{
 		ID: n.name, Boot: n.boot, Gateway: n.isGateway(), Bind: c.Gossip, Advertise: c.GossipAdvertise, PeerAddr: peer, Label: c.Label,
-		RingParams: n.hello().Ring, Protocol: Protocol, Transport: c.GossipTransport, Settle: c.Settle, Logger: n.log,
+		RingParams: n.hello().Ring, Protocol: OldestProtocol, Newest: Protocol, Transport: c.GossipTransport, Settle: c.Settle, Logger: n.log,
 	}
 }
 
 // hello is what the node says of itself to peers.
 func (n *Node) hello() Hello {
-	return Hello{Protocol: Protocol, Label: n.config.Label, Ring: n.config.Ring.String(), ID: n.name, Boot: n.boot}
+	return Hello{Protocol: OldestProtocol, Newest: Protocol, Label: n.config.Label, Ring: n.config.Ring.String(), ID: n.name, Boot: n.boot}
 }
 
 // now reads the node's clock.

@@ -21,8 +21,16 @@ var (
 	ErrPeerShutdown = errors.New("transport has been shut down") // Close was called
 )
 
-// Protocol is the version of what nodes say to each other. Nodes with different ones do not speak.
-const Protocol = 4
+// Protocol is the newest version of what nodes say to each other that this one speaks, and OldestProtocol the oldest. Two nodes
+// go by the lower of their newest, and refuse each other where that is older than one of them accepts. So a fleet is
+// upgraded node by node from any release that speaks OldestProtocol or newer.
+//
+//	4  what nodes said who knew no other
+//	5  a restarted node brings what it had saved; see speaks
+const (
+	Protocol       = 5
+	OldestProtocol = 4
+)
 
 // A Term counts the holders that a partition has had; the higher replaces the lower.
 type Term = core.Term
@@ -163,7 +171,8 @@ func (a *Ask) Done(err error) {
 
 // A Hello is what a node says of itself when a stream opens.
 type Hello struct {
-	Protocol uint32
+	Protocol uint32 // the oldest that it accepts; the only one of those who say no Newest
+	Newest   uint32 // the newest that it speaks; 0 means Protocol
 	Label    string // the cluster's label
 	Ring     string // ring.Params in words; nodes with other parameters would place keys elsewhere
 	ID       ring.Member

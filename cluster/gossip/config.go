@@ -49,11 +49,14 @@ type Config struct {
 	// Gateway says that the node never wants partitions. Others read it in Member.Gateway.
 	Gateway bool
 
-	// Label, Protocol and RingParams are the same on all nodes of a cluster. Nodes with others are not let in, and are
-	// told why. Label keeps apart clusters that could meet by mistake, and keeps nobody out.
+	// Label and RingParams are the same on all nodes of a cluster. Nodes with others are not let in, and are told why. Label
+	// keeps apart clusters that could meet by mistake, and keeps nobody out.
 	Label      string
-	Protocol   uint32
 	RingParams string
+
+	// Protocol is the oldest that the node accepts and Newest, 0 or more than Protocol, the newest that it speaks. Nodes that
+	// have none in common are not let in either. Who knows no Newest accepts nodes with its own Protocol alone.
+	Protocol, Newest uint32
 
 	// Transport carries packets and streams. If it has a method DialContext, like net.Dialer, that is used to join.
 	// Default: UDP and TCP. It belongs to the Gossip, which shuts it down.
@@ -196,7 +199,7 @@ func (c Config) checkAddresses() error {
 
 // meta returns what the node says of itself.
 func (c Config) meta(draining bool, policy uint64) meta {
-	return meta{draining: draining, policy: policy, gateway: c.Gateway, protocol: c.Protocol, label: c.Label, ring: c.RingParams, peer: c.PeerAddr}
+	return meta{draining: draining, policy: policy, gateway: c.Gateway, protocol: c.Protocol, newest: c.Newest, label: c.Label, ring: c.RingParams, peer: c.PeerAddr}
 }
 
 // memberlist returns the configuration of memberlist, without delegates.

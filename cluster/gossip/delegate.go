@@ -87,7 +87,7 @@ func (d delegate) member(n *memberlist.Node) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("%w: %w at %s", ErrMismatch, err, at)
 	}
-	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining, Gateway: m.gateway, Policy: m.policy}, nil
+	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining, Gateway: m.gateway, Policy: m.policy, Protocol: m.speaks()}, nil
 }
 
 func (d delegate) refuse(addr string, err error) {

@@ -54,6 +54,7 @@ func TestMismatch(t *testing.T) {
 		{"label", func(c *gossip.Config) { c.Label = "prod" }, `label "prod" here, "test" at 10.0.0.1:7946`},
 		{"ring", func(c *gossip.Config) { c.RingParams = "partitions 8" }, `ring parameters "partitions 8" here, "partitions 16384" at 10.0.0.1:7946`},
 		{"protocol", func(c *gossip.Config) { c.Protocol = 2 }, `protocol 2 here, 1 at 10.0.0.1:7946`},
+		{"newer protocols", func(c *gossip.Config) { c.Protocol, c.Newest = 2, 7 }, `protocol 2 to 7 here, 1 at 10.0.0.1:7946`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {

@@ -33,6 +33,9 @@ type Member struct {
 	// Gateway says that the node never wants any. It is so for a whole run.
 	Gateway bool
 
+	// Protocol is the newest that it speaks.
+	Protocol uint32
+
 	// Policy is a hash of the policy that it goes by; 0 for none. It changes when the node reads another one.
 	Policy uint64
 }

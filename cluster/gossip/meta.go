@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -11,12 +12,13 @@ import (
 // meta is what a node says of itself in each message about it, besides its name and its gossip address.
 //
 // Its form: the magic byte, the version of the form, flags, the protocol as a varint, then label, ring parameters and
-// peer address, each after its length as a varint, then with its flag eight bytes of the policy. More may follow and is
+// peer address, each after its length as a varint, then with its flag eight bytes of the policy, and with its flag the newest protocol as a varint. More may follow and is
 // ignored, so that it can grow.
 type meta struct {
 	draining bool
 	gateway  bool
-	protocol uint32
+	protocol uint32 // the oldest that it accepts
+	newest   uint32 // that it speaks, if it is more than protocol; else 0
 	label    string
 	ring     string
 	peer     string
@@ -29,6 +31,7 @@ const (
 	flagDraining = 1 << 0
 	flagGateway  = 1 << 1
 	flagPolicy   = 1 << 2
+	flagNewest   = 1 << 3
 )
 
 var (
@@ -47,6 +50,9 @@ func (m meta) encode() []byte {
 	if m.policy != 0 {
 		flags |= flagPolicy
 	}
+	if m.newest > m.protocol {
+		flags |= flagNewest
+	}
 	b := []byte{metaMagic, metaForm, flags}
 	b = binary.AppendUvarint(b, uint64(m.protocol))
 	for _, s := range []string{m.label, m.ring, m.peer} {
@@ -56,7 +62,21 @@ func (m meta) encode() []byte {
 	if m.policy != 0 {
 		b = binary.BigEndian.AppendUint64(b, m.policy)
 	}
+	if m.newest > m.protocol {
+		b = binary.AppendUvarint(b, uint64(m.newest))
+	}
 	return b
+}
+
+// speaks returns the newest protocol that the node speaks.
+func (m meta) speaks() uint32 { return max(m.protocol, m.newest) }
+
+// spoken returns the protocols that the node speaks, for people.
+func (m meta) spoken() string {
+	if m.newest <= m.protocol {
+		return strconv.FormatUint(uint64(m.protocol), 10)
+	}
+	return fmt.Sprintf("%d to %d", m.protocol, m.newest)
 }
 
 // check says whether m fits into what memberlist sends. It panics at more.
@@ -92,13 +112,21 @@ func parseMeta(b []byte) (meta, error) {
 		*s = string(b[k : k+int(size)])
 		b = b[k+int(size):]
 	}
-	if flags&flagPolicy == 0 {
-		return m, nil
+	if flags&flagPolicy != 0 {
+		if len(b) < 8 {
+			return meta{}, errShortMeta
+		}
+		m.policy, b = binary.BigEndian.Uint64(b), b[8:]
 	}
-	if len(b) < 8 {
-		return meta{}, errShortMeta
+	if flags&flagNewest != 0 {
+		newest, k := binary.Uvarint(b)
+		if k <= 0 || newest > 1<<32-1 {
+			return meta{}, errShortMeta
+		}
+		if newest > protocol {
+			m.newest = uint32(newest)
+		}
 	}
-	m.policy = binary.BigEndian.Uint64(b)
 	return m, nil
 }
 
@@ -110,8 +138,8 @@ func (m meta) fits(o meta, at string) error {
 	switch {
 	case m.label != o.label:
 		return differ("label", m.label, o.label)
-	case m.protocol != o.protocol:
-		return fmt.Errorf("%w: protocol %d here, %d at %s", ErrMismatch, m.protocol, o.protocol, at)
+	case m.speaks() < o.protocol || o.speaks() < m.protocol:
+		return fmt.Errorf("%w: protocol %s here, %s at %s", ErrMismatch, m.spoken(), o.spoken(), at)
 	case m.ring != o.ring:
 		return differ("ring parameters", m.ring, o.ring)
 	}

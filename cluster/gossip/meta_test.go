@@ -20,6 +20,9 @@ func TestMeta(t *testing.T) {
 			peer:     rapid.String().Draw(t, "peer"),
 			policy:   rapid.Uint64().Draw(t, "policy"),
 		}
+		if newest := rapid.Uint32().Draw(t, "newest"); newest > m.protocol {
+			m.newest = newest
+		}
 		b := append(m.encode(), rapid.SliceOf(rapid.Byte()).Draw(t, "more")...)
 		got, err := parseMeta(b)
 		if err != nil {
@@ -38,6 +41,8 @@ func FuzzMeta(f *testing.F) {
 	f.Add([]byte("n\x02\x00\x01\x00\x00\x00"))
 	f.Add(meta{draining: true, protocol: 1, label: "prod", ring: "partitions 16384", peer: "10.0.0.1:7947"}.encode())
 	f.Add(meta{protocol: 1, label: "prod", ring: "r", peer: "h:1", policy: 1 << 40}.encode())
+	f.Add(meta{protocol: 4, newest: 300, label: "prod", ring: "r", peer: "h:1", policy: 1 << 40}.encode())
+	f.Add([]byte("n\x01\x08\x04\x00\x00\x00\x03"))                             // the newest is older than the oldest
 	f.Add([]byte("n\x01\x04\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")) // a policy of 0
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseMeta(b)
@@ -69,6 +74,10 @@ func TestMetaBytes(t *testing.T) {
 	got = string(meta{protocol: 300, label: "prod", ring: "r", peer: "h:1", policy: 0x0102030405060708}.encode())
 	if want := "n\x01\x04\xac\x02\x04prod\x01r\x03h:1\x01\x02\x03\x04\x05\x06\x07\x08"; got != want {
 		t.Errorf("metadata with a policy is %q, want %q", got, want)
+	}
+	got = string(meta{protocol: 4, newest: 300, label: "prod", ring: "r", peer: "h:1", policy: 0x0102030405060708}.encode())
+	if want := "n\x01\x0c\x04\x04prod\x01r\x03h:1\x01\x02\x03\x04\x05\x06\x07\x08\xac\x02"; got != want {
+		t.Errorf("metadata with several protocols is %q, want %q", got, want)
 	}
 }
 

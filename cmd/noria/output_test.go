@@ -102,7 +102,7 @@ func aReport() report {
 }
 
 func aVersion() version {
-	return version{Version: "v1.2.3", Commit: "0123abcd", Modified: true, Go: "go1.26.0", Platform: "linux/amd64", Protocol: 1}
+	return version{Version: "v1.2.3", Commit: "0123abcd", Modified: true, Go: "go1.26.0", Platform: "linux/amd64", Protocol: 5, Oldest: 4}
 }
 
 // A binary says what it was made of, as far as it knows.
@@ -110,7 +110,7 @@ func TestVersionOf(t *testing.T) {
 	info := &debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{
 		{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"},
 	}}
-	if got := versionOf(info, true); got.Version != "v1.2.3" || got.Commit != "abc" || !got.Modified || got.Protocol != cluster.Protocol {
+	if got := versionOf(info, true); got.Version != "v1.2.3" || got.Commit != "abc" || !got.Modified || got.Protocol != cluster.Protocol || got.Oldest != cluster.OldestProtocol {
 		t.Errorf("version is %+v", got)
 	}
 	if got := versionOf(nil, false); got.Version != "(devel)" || got.Commit != "" || got.Go == "" {

@@ -18,7 +18,8 @@ type version struct {
 	Modified bool   `json:"modified,omitempty"` // whether the checkout had changes beyond Commit
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
-	Protocol int    `json:"protocol"` // nodes with another one do not speak to it
+	Protocol int    `json:"protocol"` // the newest that it speaks with other nodes
+	Oldest   int    `json:"oldest"`   // the oldest that it accepts of them
 }
 
 // newVersion returns the command version.
@@ -40,7 +41,7 @@ func newVersion(p *process) *cobra.Command {
 
 // versionOf returns what info, where there is one, says.
 func versionOf(info *debug.BuildInfo, ok bool) version {
-	v := version{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Protocol: cluster.Protocol}
+	v := version{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Protocol: cluster.Protocol, Oldest: cluster.OldestProtocol}
 	if !ok {
 		return v
 	}
@@ -68,5 +69,5 @@ func (v version) text(w io.Writer) {
 	if v.Modified {
 		commit += ", modified"
 	}
-	table(w, row("  commit", commit), row("  go", v.Go+" "+v.Platform), row("  protocol", v.Protocol))
+	table(w, row("  commit", commit), row("  go", v.Go+" "+v.Platform), row("  protocol", fmt.Sprintf("%d, accepts %d and newer", v.Protocol, v.Oldest)))
 }

@@ -14,7 +14,8 @@ func appendHello(b []byte, h cluster.Hello) []byte {
 	b = appendText(b, 2, h.Label)
 	b = appendText(b, 3, h.Ring)
 	b = appendText(b, 4, string(h.ID))
-	return appendFixed(b, 5, h.Boot)
+	b = appendFixed(b, 5, h.Boot)
+	return appendUint(b, 6, uint64(h.Newest))
 }
 
 // appendOpening appends the first frame of a stream.
@@ -38,6 +39,8 @@ func decodeHello(b []byte) (h cluster.Hello, err error) {
 			h.ID = ring.Member(c.bytes())
 		case 5<<3 | asFixed64:
 			h.Boot = c.fixed64()
+		case 6<<3 | asVarint:
+			h.Newest = uint32(c.varint())
 		default:
 			c.skip(tag)
 		}
@@ -58,11 +61,11 @@ func checkHello(h cluster.Hello, bad bool) error {
 }
 
 func toProto(h cluster.Hello) *peerpb.Hello {
-	return &peerpb.Hello{Protocol: h.Protocol, Label: h.Label, Ring: h.Ring, Id: string(h.ID), Boot: h.Boot}
+	return &peerpb.Hello{Protocol: h.Protocol, Label: h.Label, Ring: h.Ring, Id: string(h.ID), Boot: h.Boot, Newest: h.Newest}
 }
 
 func fromProto(h *peerpb.Hello) cluster.Hello {
 	return cluster.Hello{
-		Protocol: h.GetProtocol(), Label: h.GetLabel(), Ring: h.GetRing(), ID: ring.Member(h.GetId()), Boot: h.GetBoot(),
+		Protocol: h.GetProtocol(), Label: h.GetLabel(), Ring: h.GetRing(), ID: ring.Member(h.GetId()), Boot: h.GetBoot(), Newest: h.GetNewest(),
 	}
 }

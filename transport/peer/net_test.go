@@ -199,7 +199,7 @@ func serve(t *testing.T, tr *Transport, id ring.Member, h cluster.Handler) {
 }
 
 func helloOf(id ring.Member) cluster.Hello {
-	return cluster.Hello{Protocol: cluster.Protocol, Label: "test", Ring: "16384/512", ID: id, Boot: 1}
+	return cluster.Hello{Protocol: cluster.OldestProtocol, Label: "test", Ring: "16384/512", ID: id, Boot: 1}
 }
 
 // everyone speaks to everyone and allows everything.

@@ -243,7 +243,7 @@ func TestHelloWire(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := cluster.Hello{
 			Protocol: rapid.Uint32().Draw(t, "protocol"), Label: anyText.Draw(t, "label"), Ring: anyText.Draw(t, "ring"),
-			ID: "b", Boot: rapid.Uint64().Draw(t, "boot"),
+			ID: "b", Boot: rapid.Uint64().Draw(t, "boot"), Newest: rapid.Uint32().Draw(t, "newest"),
 		}
 		b := appendOpening(nil, want)
 		if diff := cmp.Diff(b, marshal(t, &peerpb.Frame{Hello: toProto(want)})); diff != "" {

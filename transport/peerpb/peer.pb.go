@@ -495,15 +495,19 @@ func (x *Frame) GetAnswers() []*Answer {
 
 // Hello is what a node says of itself.
 type Hello struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Protocol uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// protocol is the oldest that it accepts; of those who say no newest, the only one.
+	Protocol uint32 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// label is the cluster's.
 	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	// ring is the ring's parameters in words: nodes with other ones would place keys elsewhere.
 	Ring string `protobuf:"bytes,3,opt,name=ring,proto3" json:"ring,omitempty"`
 	Id   string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
 	// boot tells apart two runs of a node with one id; the newest is the larger.
-	Boot          uint64 `protobuf:"fixed64,5,opt,name=boot,proto3" json:"boot,omitempty"`
+	Boot uint64 `protobuf:"fixed64,5,opt,name=boot,proto3" json:"boot,omitempty"`
+	// newest is the newest protocol that it speaks. Two nodes go by the lower of their newest, and refuse each other where that
+	// is older than one of them accepts.
+	Newest        uint32 `protobuf:"varint,6,opt,name=newest,proto3" json:"newest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +573,13 @@ func (x *Hello) GetId() string {
 func (x *Hello) GetBoot() uint64 {
 	if x != nil {
 		return x.Boot
+	}
+	return 0
+}
+
+func (x *Hello) GetNewest() uint32 {
+	if x != nil {
+		return x.Newest
 	}
 	return 0
 }
@@ -1296,13 +1307,14 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12&\n" +
 	"\x04asks\x18\x03 \x03(\v2\x12.noria.peer.v1.AskR\x04asks\x12/\n" +
-	"\aanswers\x18\x04 \x03(\v2\x15.noria.peer.v1.AnswerR\aanswers\"q\n" +
+	"\aanswers\x18\x04 \x03(\v2\x15.noria.peer.v1.AnswerR\aanswers\"\x89\x01\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
 	"\x04ring\x18\x03 \x01(\tR\x04ring\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\x12\x12\n" +
-	"\x04boot\x18\x05 \x01(\x06R\x04boot\"\xff\x01\n" +
+	"\x04boot\x18\x05 \x01(\x06R\x04boot\x12\x16\n" +
+	"\x06newest\x18\x06 \x01(\rR\x06newest\"\xff\x01\n" +
 	"\x03Ask\x12!\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x11.noria.peer.v1.OpR\x02op\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x16\n" +
