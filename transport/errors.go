@@ -22,6 +22,8 @@ var (
 	ErrMethod    = errors.New("method not allowed") // wrong HTTP method for the path
 	ErrNotFound  = errors.New("no such path")
 
+	ErrUnauthenticated = errors.New("not authenticated") // no token or client certificate, or one that is not known
+
 	ErrUnsupported = errors.New("not supported") // the protocol has it and this node does not
 )
 
@@ -70,6 +72,7 @@ func table() []row {
 		{ErrMediaType, fault(codes.InvalidArgument, http.StatusUnsupportedMediaType, "bad-media-type", "The body is not JSON")},
 		{ErrMethod, fault(codes.Unimplemented, http.StatusMethodNotAllowed, "bad-method", "The path does not know this method")},
 		{ErrNotFound, fault(codes.NotFound, http.StatusNotFound, "no-such-path", "There is nothing here")},
+		{ErrUnauthenticated, fault(codes.Unauthenticated, http.StatusUnauthorized, "unauthenticated", "The caller has not said who it is")},
 		{ErrUnsupported, fault(codes.Unimplemented, http.StatusNotImplemented, "unsupported", "The node does not do this")},
 		{ErrRequest, bad("bad-request", "The request is not valid")},
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -52,6 +53,9 @@ func fromFile(flags *pflag.FlagSet, path string, b []byte, env map[string]string
 	for _, s := range all {
 		if f := known[s.field]; !f.Changed {
 			if err := s.set(f); err != nil {
+				return contents{}, inFileError(path, err)
+			}
+			if err := s.locate(f, filepath.Dir(path)); err != nil {
 				return contents{}, inFileError(path, err)
 			}
 		}
@@ -119,6 +123,14 @@ func (s setting) set(f *pflag.Flag) error {
 		}
 	}
 	return nil
+}
+
+// locate makes the path that s has set f to one from here, where the file that s stands in is in dir.
+func (s setting) locate(f *pflag.Flag, dir string) error {
+	if annotation(f, isPath) == "" || filepath.IsAbs(s.values[0]) {
+		return nil
+	}
+	return f.Value.Set(filepath.Join(dir, s.values[0]))
 }
 
 // unknown says that no field has s's name, and which may have been meant.

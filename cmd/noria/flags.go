@@ -13,6 +13,7 @@ import (
 const (
 	inEnv  = "noria_env"  // its environment variable
 	inFile = "noria_file" // its field of the configuration file, if it has one
+	isPath = "noria_path" // that it is a file's path
 )
 
 // A section is a group of flags whose environment variables are NORIA_<SECTION>_<NAME>. In a configuration file it is a
@@ -107,4 +108,10 @@ func flagNames(cmd *cobra.Command) []string {
 // seeHelp returns where the usage of cmd is explained.
 func seeHelp(cmd *cobra.Command) string {
 	return fmt.Sprintf("Run \"%s --help\" for what there is.", cmd.CommandPath())
+}
+
+// path defines the flag --flag of a file's path. In a configuration file a path is relative to that file's folder.
+func (s section) path(flag, name, usage string, to *string) {
+	f := s.add(flag, name, usage, of(to, "file", "", text))
+	f.Annotations[isPath] = []string{"true"}
 }

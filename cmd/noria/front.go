@@ -106,8 +106,8 @@ type tlsFiles struct{ cert, key string }
 
 // addTLS defines the flags of t.
 func addTLS(in section, t *tlsFiles) {
-	in.add("tls-cert", "tls_cert", "`FILE` with the certificates of the gateway, PEM; it speaks TLS then, and reads the file again when it changes", of(&t.cert, "file", "", text))
-	in.add("tls-key", "tls_key", "`FILE` with the private key of --tls-cert, PEM", of(&t.key, "file", "", text))
+	in.path("tls-cert", "tls_cert", "`FILE` with the certificates of the gateway, PEM; it speaks TLS then, and reads the file again when it changes", &t.cert)
+	in.path("tls-key", "tls_key", "`FILE` with the private key of --tls-cert, PEM", &t.key)
 }
 
 // check says what is wrong with t.

@@ -129,5 +129,5 @@ func (s *settings) check() error {
 	if isUnspecified(s.listen.peer) && s.advertise.peer == "" {
 		return usagef("--peer is %s, at which other nodes cannot reach this one: say where they can with --advertise-peer HOST", s.listen.peer)
 	}
-	return nil
+	return s.guards.check(s.listen)
 }

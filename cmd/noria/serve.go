@@ -25,12 +25,18 @@ func newServe(p *process) *cobra.Command {
 		Long: `Runs a node until SIGINT or SIGTERM, which it leaves the cluster on gracefully; a second signal ends it at once.
 
 A setting is looked for in its flag, its environment variable, the file of --config, and has a default otherwise. The
-log's line "ready" tells all addresses. All ports are open to this machine alone unless an address says otherwise:
-there is TLS for the gateway alone.`,
+log's line "ready" tells all addresses.
+
+All ports are open to this machine alone unless an address says otherwise. Where other machines can reach them nodes want
+certificates for each other (--peer-ca), a key for gossip (--gossip-keyring), certificates or tokens for those who ask
+(--api-tls-cert, --api-token-file), and a token for those who look after them (--admin-token-file), and do not start
+without, unless --insecure is given; "noria config init --tls" makes all of that. The gateway, --http, faces clients whoever
+they are, so that it may be open without TLS, as behind a load balancer that has it.`,
 		Example: `  noria serve
   noria serve --name b --join 127.0.0.1:7946 --gossip :0 --peer :0 --api :0 --grpc :0 --admin :0
   noria serve --upstream http://127.0.0.1:9000 --limit "100/s burst 200" --key header.X-Api-Key
-  noria serve --name gw-1 --role gateway --join 10.0.0.1:7946 --gossip 0.0.0.0:7946 --peer 0.0.0.0:7947
+  noria serve --name gw-1 --role gateway --join 127.0.0.1:7946 --gossip :0 --peer :0 --api :0 --grpc :0 --admin :0
+  noria serve --config secure/node-1.yaml --peer 10.0.0.1:7947 --gossip 10.0.0.1:7946 --join 10.0.0.2:7946
   noria serve --rls-config ratelimit/config
   noria serve --config noria.yaml`,
 		Args: exactly(),

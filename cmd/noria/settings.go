@@ -34,6 +34,7 @@ type settings struct {
 	logging logging
 	front   front
 	tls     tlsFiles
+	guards  guards
 	rls     string // folder of the rate limit service's rules, "" for none
 
 	// policy is that of the file, which has no flags: the environment alone overrides it. nil for none.
@@ -71,6 +72,7 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 
 	addFront(in("gateway"), &s.front)
 	addTLS(in("gateway"), &s.tls)
+	addGuards(in, &s.guards)
 	addRLS(in("rls"), &s.rls)
 	addLogging(in("log"), &s.logging, "info", "json")
 }

@@ -78,6 +78,12 @@ func (l *list) Set(s string) error {
 	return nil
 }
 
+// listOf returns a list that parse reads into to, which has byDefault before it is set.
+func listOf(to *[]string, byDefault, kind string, parse func(string) (string, error)) *list {
+	*to = strings.Split(byDefault, ",")
+	return &list{to: to, parse: parse, kind: kind}
+}
+
 // text takes any string but an empty one.
 func text(s string) (string, error) { return strict.Text(s) }
 

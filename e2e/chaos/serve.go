@@ -83,6 +83,9 @@ func (f *fleet) Start(ctx context.Context, name string) error {
 	for _, port := range []string{"http", "api", "grpc", "admin", "peer", "gossip"} {
 		args = append(args, "--"+port, net.JoinHostPort(host, "0"))
 	}
+	if f.config.Networks != nil {
+		args = append(args, "--insecure") // nobody else is in there
+	}
 	if slices.Contains(f.config.Gateways, name) {
 		args = append(args, "--role", "gateway")
 	}

@@ -1,4 +1,4 @@
-// Package certs has the TLS certificate of a server, read again when its files change.
+// Package certs has the TLS certificates of servers and of nodes among each other, read again when their files change.
 package certs
 
 import (
@@ -96,14 +96,9 @@ func (p *Pair) Ends() time.Time { return p.current.Load().Leaf.NotAfter }
 
 // use shows the certificate cert with key from now on.
 func (p *Pair) use(cert, key []byte) error {
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := keyPair(cert, key)
 	if err != nil {
 		return err
-	}
-	if pair.Leaf == nil { // GODEBUG=x509keypairleaf=0 leaves it out
-		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-			return err
-		}
 	}
 	if old := p.current.Load(); old != nil {
 		now, begins, ends := p.now(), pair.Leaf.NotBefore, pair.Leaf.NotAfter
@@ -116,4 +111,13 @@ func (p *Pair) use(cert, key []byte) error {
 	}
 	p.current.Store(&pair)
 	return nil
+}
+
+// keyPair returns the certificate cert with key, and its Leaf.
+func keyPair(cert, key []byte) (tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err == nil && pair.Leaf == nil { // GODEBUG=x509keypairleaf=0 leaves it out
+		pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0])
+	}
+	return pair, err
 }
