@@ -62,6 +62,7 @@ unit: ## All tests but those with real processes, under the race detector.
 .PHONY: sim
 sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts and moves: without the race detector many more.
 	$(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim$$|TestPlanted|TestSameStory|TestCost' -seeds $(SEEDS) -from $(FROM)
+	$(GO) test -count=1 -timeout 10m ./cluster -run 'TestCost|TestExact|TestChangesForgetNothing|TestDenialNeverWrong'
 
 .PHONY: e2e
 e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, of the README's lines, and with real SDKs.

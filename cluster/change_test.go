@@ -27,7 +27,7 @@ func spendEach(t *testing.T, c *clustertest.Cluster, l bucket.Limit, keys, times
 
 // Joins, leaves and rolling restarts forget no token that was taken, and lose none that is there.
 func TestChangesForgetNothing(t *testing.T) {
-	for _, size := range []int{3, 10, 30} {
+	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(size)...)
