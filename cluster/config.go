@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -38,6 +39,12 @@ type Config struct {
 	// Seeds are gossip addresses that Run joins, trying again until one answers. A node with seeds is not ready before
 	// that, unless Alone is set. Its own address among them does no harm. Default: none, the node is the first.
 	Seeds []string
+
+	// FindSeeds returns further gossip addresses, IP:port, where they are not fixed; package discover has one for DNS and files.
+	// It is called each time that the node tries to join, and every 10 s afterwards, to look for members that are missing. What
+	// it returned before is forgotten then, unless it returned nothing but an error. Addresses beside an error are used. A node
+	// that finds no address but its own, for 3 s, is the first. Default: none, Seeds are all.
+	FindSeeds func(ctx context.Context) ([]string, error)
 
 	// Alone makes a node ready although none of its Seeds answers. Two halves of a cluster that start apart so limit each
 	// for itself until they meet.

@@ -195,7 +195,7 @@ func (n *Node) newHolding(partitions int) (err error) {
 	}
 	n.core, err = core.New(core.Config{
 		Self: n.name, Boot: n.boot, Gateway: n.isGateway(), Store: n.store, Replicas: n.replicas, Partitions: partitions, Tick: coreTick,
-		Founder: len(c.Seeds) == 0 || c.Alone, Fence: c.Fence, Forget: c.ForgetAfter, Pace: c.MoveRate,
+		Founder: !c.seeks() || c.Alone, Fence: c.Fence, Forget: c.ForgetAfter, Pace: c.MoveRate,
 	})
 	return err
 }

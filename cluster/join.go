@@ -4,26 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/noriahq/noria/cluster/gossip"
 )
 
-// seek joins Config.Seeds, trying again until one answers.
+// seeks says whether there is anybody to join.
+func (c Config) seeks() bool { return len(c.Seeds) > 0 || c.FindSeeds != nil }
+
+// seek joins Config.Seeds and what Config.FindSeeds finds, trying again until one answers.
 func (n *Node) seek(ctx context.Context, g *gossip.Gossip) error {
-	if len(n.config.Seeds) == 0 || n.config.Alone {
+	if !n.config.seeks() || n.config.Alone {
 		n.setJoined()
 	}
-	if len(n.config.Seeds) == 0 {
+	if !n.config.seeks() {
 		return nil
 	}
+	began := time.Now()
 	for wait := seekMin; ; wait = min(2*wait, seekMax) {
-		err := n.join(ctx, g, n.config.Seeds)
+		err := n.seekOnce(ctx, g, time.Since(began) >= aloneAfter)
 		if err == nil || errors.Is(err, ErrNameTaken) || errors.Is(err, ErrMismatch) {
 			return err
 		}
-		n.log.Warn("no seed answers, trying again", "err", err, "took", wait)
+		if errors.Is(err, errNobodyElse) {
+			n.log.Info("nobody else is found yet, looking again", "took", wait)
+		} else {
+			n.log.Warn("no seed answers, trying again", "err", err, "took", wait)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -33,9 +42,48 @@ func (n *Node) seek(ctx context.Context, g *gossip.Gossip) error {
 }
 
 const (
-	seekMin = 500 * time.Millisecond
-	seekMax = 5 * time.Second
+	seekMin    = 500 * time.Millisecond
+	seekMax    = 5 * time.Second
+	aloneAfter = 3 * time.Second // that only its own address is found before a node is the first
+	seekMost   = 16              // addresses of those found that are tried at once
 )
+
+// errNobodyElse says that no address was found but the node's own.
+var errNobodyElse = errors.New("nobody but this node is found")
+
+// seekOnce joins all Seeds and some of what FindSeeds finds. alone says whether the node may be the first if that is itself alone.
+func (n *Node) seekOnce(ctx context.Context, g *gossip.Gossip, alone bool) error {
+	found, wrong := g.Find(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+	seeds := append(slices.Clone(n.config.Seeds), found[:min(len(found), seekMost)]...)
+	if len(seeds) == 0 {
+		if wrong == nil {
+			wrong = errors.New("no address is found")
+		}
+		return fmt.Errorf("%w: %w", ErrNoSeed, wrong)
+	}
+	met, err := n.meet(ctx, g, seeds)
+	switch {
+	case err != nil && wrong != nil:
+		return fmt.Errorf("%w; %w", err, wrong)
+	case err != nil:
+		return err
+	}
+	if met == 0 && n.config.FindSeeds != nil {
+		if wrong != nil {
+			return fmt.Errorf("%w: %w", ErrNoSeed, wrong)
+		}
+		if !alone {
+			return errNobodyElse
+		}
+		n.log.Info("nobody else is found, this node is the first")
+	}
+	n.setJoined()
+	return nil
+}
 
 func (n *Node) setJoined() { n.found.Do(func() { close(n.joined) }) }
 
@@ -84,15 +132,23 @@ func (v *view) knows(members []gossip.Member) bool {
 
 // join joins seeds once.
 func (n *Node) join(ctx context.Context, g *gossip.Gossip, seeds []string) error {
-	met, err := g.Join(ctx, seeds)
-	switch {
-	case met > 0, err == nil: // with no error and nobody met all seeds are this node itself
+	_, err := n.meet(ctx, g, seeds)
+	if err == nil {
 		n.setJoined()
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, gossip.ErrMismatch):
-		return fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
-	return fmt.Errorf("%w: %w", ErrNoSeed, err)
+	return err
+}
+
+// meet joins seeds once and returns how many nodes answered: 0 without an error where all seeds are this node itself.
+func (n *Node) meet(ctx context.Context, g *gossip.Gossip, seeds []string) (met int, err error) {
+	met, err = g.Join(ctx, seeds)
+	switch {
+	case met > 0, err == nil:
+		return met, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case errors.Is(err, gossip.ErrMismatch):
+		return 0, fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	return 0, fmt.Errorf("%w: %w", ErrNoSeed, err)
 }

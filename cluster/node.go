@@ -116,7 +116,8 @@ func (n *Node) gossipConfig(peer string) gossip.Config {
 	c := n.config
 	return gossip.Config{
 		ID: n.name, Boot: n.boot, Gateway: n.isGateway(), Bind: c.Gossip, Advertise: c.GossipAdvertise, PeerAddr: peer, Label: c.Label,
-		RingParams: n.hello().Ring, Protocol: OldestProtocol, Newest: Protocol, Transport: c.GossipTransport, Settle: c.Settle, Logger: n.log,
+		RingParams: n.hello().Ring, Protocol: OldestProtocol, Newest: Protocol, Transport: c.GossipTransport, Settle: c.Settle,
+		Find: c.FindSeeds, Logger: n.log,
 	}
 }
 
@@ -128,7 +129,7 @@ func (n *Node) hello() Hello {
 // now reads the node's clock.
 func (n *Node) now() bucket.Instant { return bucket.Instant(time.Since(n.base)) }
 
-// Run opens the node's ports, joins Config.Seeds, trying again until one answers, and serves until ctx ends, Close is
+// Run opens the node's ports, joins Config.Seeds and what Config.FindSeeds finds, trying again until one answers, and serves until ctx ends, Close is
 // called, or something breaks. It returns nil in the first two cases, an error that wraps ErrNameTaken or ErrMismatch if
 // the cluster has no place for this node, and any other error as it came. It is called once.
 func (n *Node) Run(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,6 +89,11 @@ type Config struct {
 	// RejoinInterval is how often the node tries to reach one address that is missing: a seed, or a member that went
 	// without a farewell. That heals a cluster that was cut in two, which nothing else does after a minute. Default: 10s.
 	RejoinInterval time.Duration
+
+	// Find returns gossip addresses of nodes, IP:port, where they are not fixed. Gossip.Find calls it, and the node does each
+	// RejoinInterval, to look for those that are missing: what it returned before is forgotten then. An error is logged, and
+	// addresses beside it are used. It should come back within some seconds. Default: there is none.
+	Find func(ctx context.Context) ([]string, error)
 
 	// SecretKey, 16, 24 or 32 bytes, encrypts all gossip with AES-GCM and keeps out who does not have it. Default: none,
 	// everybody who reaches the port can take part.

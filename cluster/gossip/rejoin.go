@@ -8,17 +8,19 @@ import (
 	"time"
 )
 
-// seeds are the addresses that Join was given, at most 1,000.
+// seeds are the addresses that Join was given and those that Config.Find returned last, at most 1,000 of each.
 type seeds struct {
-	mu   sync.Mutex
-	list []string // guarded by mu
+	mu    sync.Mutex
+	list  []string // that Join was given and Find did not return; guarded by mu
+	found []string // guarded by mu
+	wrong string   // what Find said last was wrong; guarded by mu
 }
 
 func (s *seeds) add(addrs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, addr := range addrs {
-		if len(s.list) < seenMost && !slices.Contains(s.list, addr) {
+		if len(s.list) < seenMost && !slices.Contains(s.list, addr) && !slices.Contains(s.found, addr) {
 			s.list = append(s.list, addr)
 		}
 	}
@@ -27,7 +29,56 @@ func (s *seeds) add(addrs []string) {
 func (s *seeds) all() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.list)
+	all := slices.Clone(s.list)
+	for _, addr := range s.found {
+		if !slices.Contains(all, addr) {
+			all = append(all, addr)
+		}
+	}
+	return all
+}
+
+// note keeps what Find returned. It says whether err is news.
+func (s *seeds) note(found []string, err error) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	news = text != s.wrong
+	s.wrong = text
+	if err == nil || len(found) > 0 { // names that cannot be looked up for a while are no reason to forget all
+		s.found = slices.Clone(found[:min(len(found), seenMost)])
+	}
+	return news
+}
+
+// Find returns what Config.Find does, nothing without one. The node keeps the addresses, to look for others there, until
+// Find is called again.
+func (g *Gossip) Find(ctx context.Context) ([]string, error) {
+	if g.config.Find == nil {
+		return nil, nil
+	}
+	found, err := g.config.Find(ctx)
+	if ctx.Err() == nil {
+		g.seeds.note(found, err)
+	}
+	return found, err
+}
+
+// findAgain calls Config.Find and tells what is wrong, once.
+func (g *Gossip) findAgain(ctx context.Context) {
+	if g.config.Find == nil {
+		return
+	}
+	found, err := g.config.Find(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if news := g.seeds.note(found, err); news && err != nil {
+		g.config.Logger.Warn("nodes cannot be looked for everywhere, trying again", "err", err, "took", g.config.RejoinInterval)
+	}
 }
 
 // rejoin tries one missing address after another, one each Config.RejoinInterval. The first comes at a random time
@@ -46,6 +97,7 @@ func (g *Gossip) rejoin(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = interval
+		g.findAgain(ctx)
 		if addrs := g.missing(); len(addrs) > 0 {
 			g.tryAgain(ctx, addrs[turn%len(addrs)])
 		}

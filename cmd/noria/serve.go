@@ -38,6 +38,7 @@ they are, so that it may be open without TLS, as behind a load balancer that has
   noria serve --name gw-1 --role gateway --join 127.0.0.1:7946 --gossip :0 --peer :0 --api :0 --grpc :0 --admin :0
   noria serve --config secure/node-1.yaml --peer 10.0.0.1:7947 --gossip 10.0.0.1:7946 --join 10.0.0.2:7946
   noria serve --rls-config ratelimit/config
+  noria serve --join dns://noria-gossip.default.svc:7946 --gossip 0.0.0.0:7946 --advertise-gossip 10.0.0.7
   noria serve --config noria.yaml`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -62,6 +62,7 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	seeds, find := s.seeds()
 	node, err := cluster.New(cluster.Config{
 		Name:            s.name,
 		Role:            s.role,
@@ -69,7 +70,8 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, erro
 		Label:           s.label,
 		Gossip:          s.listen.gossip,
 		GossipAdvertise: s.advertise.gossip,
-		Seeds:           s.join,
+		Seeds:           seeds,
+		FindSeeds:       find,
 		Alone:           s.alone,
 		MaxKeys:         s.maxKeys,
 		PeerWait:        s.peerWait,

@@ -22,6 +22,7 @@ type settings struct {
 	stopWait time.Duration
 
 	join     []string
+	dns      string // "" for the system's resolver
 	label    string
 	alone    bool
 	fence    time.Duration
@@ -58,7 +59,8 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	node.add("stop-wait", "stop_wait", "most `TIME` that a graceful stop takes", of(&s.stopWait, "duration", "25s", duration(0, time.Hour)))
 
 	group := in("cluster")
-	group.add("join", "join", "gossip address `HOST:PORT` of a node to join; several with commas or repeated", &list{to: &s.join, parse: remote, kind: "addresses"})
+	group.add("join", "join", "gossip address `HOST:PORT` of a node to join, or where addresses are found: dns://NAME:PORT, srv://NAME, file://PATH; several with commas or repeated", &list{to: &s.join, parse: seed, kind: "addresses"})
+	group.add("dns", "dns", "`HOST:PORT` of the name server to ask for dns:// and srv:// (default: the system's)", of(&s.dns, "address", "", remote))
 	group.add("label", "label", "`LABEL` of the cluster; nodes with another are not let in", of(&s.label, "label", "noria", text))
 	group.toggle("serve-alone", "serve_alone", "serve although none of those to join answers", &s.alone)
 	group.add("fence", "fence", "`TIME` a node decides without being heard by more than half of the members; more than 1.35s risks two holders in a cut", of(&s.fence, "duration", "1.25s", duration(100*time.Millisecond, time.Minute)))

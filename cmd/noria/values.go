@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -137,7 +138,9 @@ func remote(s string) (string, error) {
 
 // advertised reads the host and port that others are told, where the port may be left out.
 func advertised(s string) (string, error) {
-	if !strings.Contains(s, ":") {
+	if _, err := netip.ParseAddr(s); err == nil {
+		s = net.JoinHostPort(s, "0") // as Kubernetes tells a pod its own
+	} else if !strings.Contains(s, ":") {
 		s += ":0"
 	}
 	host, port, err := hostPort(s)
