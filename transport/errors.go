@@ -25,6 +25,16 @@ var (
 	ErrUnauthenticated = errors.New("not authenticated") // no token or client certificate, or one that is not known
 
 	ErrUnsupported = errors.New("not supported") // the protocol has it and this node does not
+
+	// ErrOverloaded says that the node has too much to do to look at a request. Nothing was taken.
+	ErrOverloaded = errors.New("overloaded")
+)
+
+// What the status RESOURCE_EXHAUSTED has as details where it is ErrOverloaded, and not a limit that denied: an ErrorInfo
+// with this reason and domain, and a RetryInfo.
+const (
+	ReasonOverloaded = "OVERLOADED"
+	Domain           = "noria"
 )
 
 // A Failure is what a caller is told of an error.
@@ -74,6 +84,7 @@ func table() []row {
 		{ErrNotFound, fault(codes.NotFound, http.StatusNotFound, "no-such-path", "There is nothing here")},
 		{ErrUnauthenticated, fault(codes.Unauthenticated, http.StatusUnauthorized, "unauthenticated", "The caller has not said who it is")},
 		{ErrUnsupported, fault(codes.Unimplemented, http.StatusNotImplemented, "unsupported", "The node does not do this")},
+		{ErrOverloaded, overloaded()},
 		{ErrRequest, bad("bad-request", "The request is not valid")},
 
 		{cluster.ErrNotReady, unavailable("not-ready", "The node has not joined yet")},
@@ -143,6 +154,9 @@ func GRPC(err error) error {
 	}
 	if _, ok := status.FromError(err); ok {
 		return err
+	}
+	if errors.Is(err, ErrOverloaded) {
+		return Overloaded()
 	}
 	told := FailureOf(err)
 	return status.Error(told.Code, told.Detail)

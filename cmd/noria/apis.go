@@ -10,12 +10,13 @@ import (
 	"github.com/noriahq/noria/transport/auth"
 	"github.com/noriahq/noria/transport/gubernator"
 	"github.com/noriahq/noria/transport/gubernatorpb"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 // newAPI returns what answers at --api.
 func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
 	own, others := s.rules.beside(api.NewHTTP(l, c)), gubernator.New(l, s.log)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return shed.Handler(s.intake.gate, apiKind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case strings.HasPrefix(path, auth.Path):
 			s.auth.ServeHTTP(w, r)
@@ -24,12 +25,12 @@ func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
 		default:
 			own.ServeHTTP(w, r)
 		}
-	})
+	}))
 }
 
 // newGRPC returns what answers at --grpc.
 func (s *server) newGRPC(l *limiter, c api.Config) *grpc.Server {
-	g := api.NewGRPC(l, c)
+	g := api.NewGRPC(l, c, s.grpcOptions()...)
 	gubernatorpb.RegisterV1Server(g, gubernator.New(l, s.log))
 	if s.rules != nil {
 		s.rules.service.Register(g)

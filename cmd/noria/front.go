@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/noriahq/noria/bucket/policy/strict"
 	"github.com/noriahq/noria/transport/certs"
 	"github.com/noriahq/noria/transport/gateway"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 // front is the simplest reverse proxy of a node: one upstream, and one limit for each client. More takes a policy.
@@ -89,7 +91,8 @@ func (s *server) openGateway(l gateway.Limiter, p *policy.Policy) (door, error) 
 		return door{}, err
 	}
 	s.gateway = g
-	server := gateway.NewServer(g, s.log)
+	server := gateway.NewServer(shed.Handler(s.intake.gate, gatewayKind, g), s.log)
+	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.settings.bounds.streams}
 	if s.settings.tls.cert != "" {
 		pair, err := certs.New(certs.Config{CertFile: s.settings.tls.cert, KeyFile: s.settings.tls.key, Logger: s.log})
 		if err != nil {

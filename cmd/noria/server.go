@@ -32,6 +32,7 @@ type server struct {
 	pair     *certs.Pair      // of the gateway; nil without TLS
 	reload   *reloader        // nil without a file
 	rules    *rules           // of Envoy's rate limit service; nil for none
+	intake   intake           // of requests and connections
 	open     ports            // with the ports that were chosen; peer and gossip only once node.Opened
 }
 
@@ -88,15 +89,16 @@ func (s *server) openDoors() error {
 	var (
 		wrong   []error
 		limiter = &limiter{Node: s.node, stopping: s.stopping}
-		config  = api.Config{Stopping: s.stopping, Log: s.log}
 	)
+	s.intake.gate = s.newGate()
+	config := api.Config{Stopping: s.stopping, Log: s.log, Gate: s.intake.gate}
 	open := func(name, addr string, d door) door {
 		l, err := listen(name, addr)
 		if err != nil {
 			wrong = append(wrong, err)
 			return door{}
 		}
-		d.name, d.listener = name, l
+		d.name, d.listener = name, s.intakeOf(name, l)
 		return d
 	}
 	p, err := policyOf(s.settings)
@@ -191,6 +193,7 @@ func (s *server) run(ctx context.Context) error {
 // attend runs in g, until ctx ends, what goes on beside requests.
 func (s *server) attend(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return s.auth.Run(ctx) })
+	g.Go(func() error { return s.intake.gate.Run(ctx) })
 	if s.gateway != nil {
 		g.Go(func() error { return s.gateway.Run(ctx) })
 	}

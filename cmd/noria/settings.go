@@ -36,6 +36,7 @@ type settings struct {
 	front   front
 	tls     tlsFiles
 	guards  guards
+	bounds  bounds
 	rls     string // folder of the rate limit service's rules, "" for none
 
 	// policy is that of the file, which has no flags: the environment alone overrides it. nil for none.
@@ -76,6 +77,7 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	addTLS(in("gateway"), &s.tls)
 	addGuards(in, &s.guards)
 	addRLS(in("rls"), &s.rls)
+	addBounds(in("bounds"), &s.bounds)
 	addLogging(in("log"), &s.logging, "info", "json")
 }
 

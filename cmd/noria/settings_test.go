@@ -77,8 +77,16 @@ func samples() map[string][3]string {
 		"admin-tls-key":    {"a.key", "b.key", "c.key"},
 		"admin-token-file": {"a", "b", "c"},
 		"rls-config":       {"a", "b", "c"},
-		"log-level":        {"debug", "warn", "error"},
-		"log-format":       {"text", "json", "text"},
+
+		"max-conns":            {"1", "2", "3"},
+		"max-conns-per-client": {"1", "2", "3"},
+		"max-streams":          {"1", "2", "3"},
+		"max-calls":            {"1", "2", "3"},
+		"max-keys-per-limit":   {"1", "2", "3"},
+		"shed-after":           {"1s", "2s", "3s"},
+
+		"log-level":  {"debug", "warn", "error"},
+		"log-format": {"text", "json", "text"},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 // A Limiter decides. *cluster.Node is one. Its methods are called by many goroutines at once.
@@ -61,6 +62,10 @@ type Config struct {
 	// Stopping, once closed, makes the server finish: held answers go out at once, streams take no more requests, health
 	// says NOT_SERVING. Calls are still answered. Default: nil, never.
 	Stopping <-chan struct{}
+
+	// Gate says which of the checks that come by streams are refused because there is too much to do; calls and requests by
+	// HTTP have to pass it before they come here. Default: nil, none.
+	Gate *shed.Gate
 
 	// Log is told of errors that are the node's fault. Default: nowhere.
 	Log *slog.Logger

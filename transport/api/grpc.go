@@ -41,6 +41,7 @@ func NewGRPC(l Limiter, c Config, opts ...grpc.ServerOption) *grpc.Server {
 		limits:   newLimits(),
 		turns:    newTurns(c),
 		inFlight: int64(c.MaxInFlight),
+		gate:     c.Gate,
 		stopping: c.Stopping,
 		log:      c.Log,
 	})

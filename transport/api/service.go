@@ -9,6 +9,7 @@ import (
 
 	"github.com/noriahq/noria/transport"
 	pb "github.com/noriahq/noria/transport/noriapb"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 // A service answers the calls of noria.v1.
@@ -18,6 +19,7 @@ type service struct {
 	limits   *limits
 	turns    *turns
 	inFlight int64 // checks of one stream
+	gate     *shed.Gate
 	stopping <-chan struct{}
 	log      *slog.Logger
 }

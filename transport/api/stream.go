@@ -17,6 +17,7 @@ import (
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport"
 	pb "github.com/noriahq/noria/transport/noriapb"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 // A stream is one call of StreamChecks: a goroutine reads requests, each is decided on in its own, and one writes the
@@ -99,13 +100,23 @@ func (st *stream) start(ctx context.Context, m *pb.StreamChecksRequest) error {
 	if len(m.GetMore()) > 0 {
 		st.batches.Store(true)
 	}
-	go st.decide(ctx, m, weight)
+	if st.gate.Admit(shed.GRPC, shed.Check) {
+		go st.decide(ctx, m, weight)
+	} else {
+		go st.refuse(ctx, m, weight)
+	}
 	for _, more := range m.GetMore() {
 		if err := st.start(ctx, more); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refuse answers m, which takes up weight of what may be in flight, without looking at it.
+func (st *stream) refuse(ctx context.Context, m *pb.StreamChecksRequest, weight int64) {
+	st.answer(ctx, m.GetSequence(), nil, transport.ErrOverloaded)
+	st.inFlight.Release(weight)
 }
 
 // decide answers m, which takes up weight of what may be in flight.

@@ -1,0 +1,78 @@
+package shed
+
+import (
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// waits tells how long goroutines waited for a processor. It is for one goroutine.
+type waits struct {
+	sample [1]metrics.Sample
+	before []uint64 // counts of the histogram when it was read last
+}
+
+func newWaits() *waits {
+	w := &waits{}
+	w.sample[0].Name = "/sched/latencies:seconds"
+	w.quartile()
+	return w
+}
+
+// quartile returns what three quarters of all waits since the last call were no longer than; 0 where there were none.
+func (w *waits) quartile() time.Duration {
+	metrics.Read(w.sample[:])
+	if w.sample[0].Value.Kind() != metrics.KindFloat64Histogram {
+		return 0 // another Go
+	}
+	h := w.sample[0].Value.Float64Histogram()
+	if len(w.before) != len(h.Counts) {
+		w.before = make([]uint64, len(h.Counts))
+	}
+	total := uint64(0)
+	for i, n := range h.Counts {
+		w.before[i], h.Counts[i] = n, n-w.before[i]
+		total += h.Counts[i]
+	}
+	if total == 0 {
+		return 0
+	}
+	seen := uint64(0)
+	for i, n := range h.Counts {
+		if seen += n; seen*4 >= total*3 {
+			return seconds(h.Buckets[i])
+		}
+	}
+	return 0
+}
+
+// seconds returns s as a duration; the first bucket begins at minus infinity.
+func seconds(s float64) time.Duration {
+	if math.IsInf(s, 0) || s < 0 {
+		return 0
+	}
+	return time.Duration(s * float64(time.Second))
+}
+
+// memory tells how much of the memory that the process may use is in use. It is for one goroutine.
+type memory struct {
+	most   int64 // bytes
+	sample [2]metrics.Sample
+}
+
+func newMemory() *memory {
+	m := &memory{most: debug.SetMemoryLimit(-1)}
+	m.sample[0].Name = "/gc/heap/live:bytes" // not all of the heap: where there is room, garbage is let lie up to the bound
+	m.sample[1].Name = "/memory/classes/heap/stacks:bytes"
+	return m
+}
+
+// used returns the part that is in use, 0 where there is no bound.
+func (m *memory) used() float64 {
+	if m.most == math.MaxInt64 {
+		return 0
+	}
+	metrics.Read(m.sample[:])
+	return float64(m.sample[0].Value.Uint64()+m.sample[1].Value.Uint64()) / float64(m.most)
+}
