@@ -249,7 +249,7 @@ func (g *group) note(it *Item) {
 		g.s.ids.remember(g.now, it.Partition, r, &it.Decision)
 	}
 	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
-		g.s.top.add(r.Key, weight)
+		g.s.top.Add(r.Key, weight)
 	}
 	if g.hold && it.receipt.units > 0 {
 		g.holds = append(g.holds, Hold{

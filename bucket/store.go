@@ -53,7 +53,7 @@ type Store struct {
 	plans   plans
 	ids     memory
 	counts  counts
-	top     topKeys
+	top     *Top
 	reliefs reliefs
 	groups  sync.Pool // of *group
 
@@ -118,7 +118,7 @@ func NewStore(c StoreConfig) (*Store, error) {
 	s.cold.init()
 	s.plans.init(c.Epoch)
 	s.ids.init(c.MaxIDs, c.IDAge)
-	s.top.init()
+	s.top = NewTop()
 	return s, nil
 }
 
@@ -163,7 +163,7 @@ func (s *Store) TakeInto(now Instant, part int, r *Request, d *Decision) error {
 			weight := sh.sample()
 			sh.mu.Unlock()
 			if weight != 0 {
-				s.top.add(r.Key, weight)
+				s.top.Add(r.Key, weight)
 			}
 			return nil
 		}
@@ -275,4 +275,4 @@ func (s *Store) Stats() Stats {
 }
 
 // Top returns up to n keys that were asked for most of late, the hottest first, with estimates of how often.
-func (s *Store) Top(n int) []Hot { return s.top.list(n) }
+func (s *Store) Top(n int) []Hot { return s.top.List(n) }

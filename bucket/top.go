@@ -18,7 +18,7 @@ type Hot struct {
 // sampleEvery is how many takes of a shard go unseen for one that is counted. At 64 counting costs 2 ns of a take.
 const sampleEvery = 64
 
-// sample counts a take of sh and returns how many takes this one stands for in topKeys, mostly 0.
+// sample counts a take of sh and returns how many takes this one stands for in a Top, mostly 0.
 func (sh *shard) sample() uint64 {
 	sh.takes++
 	switch {
@@ -30,14 +30,14 @@ func (sh *shard) sample() uint64 {
 	return 0
 }
 
-// topSize is how many keys topKeys counts.
+// topSize is how many keys a Top counts.
 const topSize = 128
 
-// topKeys finds the keys that are asked for most, in constant memory (Space-Saving: Metwally, Agrawal, El Abbadi, ICDT
+// A Top finds the keys that are asked for most, in constant memory (Space-Saving: Metwally, Agrawal, El Abbadi, ICDT
 // 2005, with random admission: Ben Basat, Chen, Einziger, Friedman, ANCS 2017): a key that it does not count takes the
 // place and the count of the one that it counted least, but the less likely the more that is. So keys that are asked for
-// once mostly change nothing.
-type topKeys struct {
+// once mostly change nothing. It is safe for concurrent use.
+type Top struct {
 	mu    sync.Mutex
 	of    map[string]int // index into hot; guarded by mu
 	hot   []Hot          // in no order; guarded by mu
@@ -48,12 +48,13 @@ type topKeys struct {
 // topHalf is after how many takes all counts are halved, so that what was hot once fades.
 const topHalf = 1 << 22
 
-func (t *topKeys) init() {
-	t.of, t.hot = make(map[string]int, topSize), make([]Hot, 0, topSize)
+// NewTop returns a Top that has counted nothing.
+func NewTop() *Top {
+	return &Top{of: make(map[string]int, topSize), hot: make([]Hot, 0, topSize)}
 }
 
-// add counts weight takes of key. If somebody else is counting it does nothing, rather than wait.
-func (t *topKeys) add(key string, weight uint64) {
+// Add counts weight takes of key, whose string it does not keep. If somebody else is counting it does nothing, rather than wait.
+func (t *Top) Add(key string, weight uint64) {
 	if !t.mu.TryLock() {
 		return
 	}
@@ -77,7 +78,7 @@ func (t *topKeys) add(key string, weight uint64) {
 }
 
 // replace makes the place of key i that of another.
-func (t *topKeys) replace(i int, key string, weight uint64) {
+func (t *Top) replace(i int, key string, weight uint64) {
 	delete(t.of, t.hot[i].Key)
 	key = cloned(key)
 	t.hot[i] = Hot{Key: key, Takes: t.hot[i].Takes + weight}
@@ -86,7 +87,7 @@ func (t *topKeys) replace(i int, key string, weight uint64) {
 }
 
 // seek finds the key with the least count.
-func (t *topKeys) seek() {
+func (t *Top) seek() {
 	t.least = 0
 	for i := range t.hot {
 		if t.hot[i].Takes < t.hot[t.least].Takes {
@@ -95,14 +96,15 @@ func (t *topKeys) seek() {
 	}
 }
 
-func (t *topKeys) halve() {
+func (t *Top) halve() {
 	t.total = 0
 	for i := range t.hot {
 		t.hot[i].Takes /= 2
 	}
 }
 
-func (t *topKeys) list(n int) []Hot {
+// List returns up to n keys, the hottest first.
+func (t *Top) List(n int) []Hot {
 	t.mu.Lock()
 	hot := slices.Clone(t.hot)
 	t.mu.Unlock()

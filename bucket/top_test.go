@@ -50,19 +50,18 @@ func TestTopAmongNoise(t *testing.T) {
 
 // What was hot once is not for ever.
 func TestTopFades(t *testing.T) {
-	var top topKeys
-	top.init()
+	top := NewTop()
 	for range 1000 {
-		top.add("old", 1000)
+		top.Add("old", 1000)
 	}
 	for range 20_000 {
-		top.add("new", 1000)
+		top.Add("new", 1000)
 	}
-	got := top.list(2)
+	got := top.List(2)
 	if len(got) != 2 || got[0].Key != "new" || got[1].Takes > 200_000 {
 		t.Errorf("list = %v, want old to have faded", got)
 	}
-	if got := top.list(-1); len(got) != 0 {
+	if got := top.List(-1); len(got) != 0 {
 		t.Errorf("list(-1) = %v", got)
 	}
 }

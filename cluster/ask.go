@@ -34,7 +34,7 @@ func (n *Node) checkAway(ctx context.Context, h uint64, p ring.Partition, req bu
 		}
 		turn, sent = mine, n.now() // it may have waited
 	}
-	d, next, err := n.checkHolder(ctx, p, req, sent)
+	d, next, err := n.checkHolder(ctx, h, p, req, sent)
 	n.warm(sent, h, p, &req, &d)
 	if turn == nil && next == nil {
 		return d, err
@@ -47,9 +47,9 @@ func (n *Node) checkAway(ctx context.Context, h uint64, p ring.Partition, req bu
 	return d, err
 }
 
-// checkHolder asks the holder of p at sent, which is now, for a decision on req, and returns what is to be remembered of it, nil if
-// nothing is.
-func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Request, sent bucket.Instant) (d bucket.Decision, next *denial, err error) {
+// checkHolder asks the holder of p at sent, which is now, for a decision on req, whose key has the hash h, and returns what is to be
+// remembered of it, nil if nothing is.
+func (n *Node) checkHolder(ctx context.Context, h uint64, p ring.Partition, req bucket.Request, sent bucket.Instant) (d bucket.Decision, next *denial, err error) {
 	a := n.newAsk(OpTake)
 	a.Checks = append(a.Checks, Check{Partition: p, Request: req})
 	for end := n.patienceAt(ctx, sent); ; {
@@ -58,6 +58,7 @@ func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Req
 		case err == nil:
 			d = a.Checks[0].Decision
 			d.Node = string(a.Answer.Holder)
+			n.decided.asked.add(h, d.Allowed)
 			next = n.learn(sent, p, &req, &d, &a.Answer)
 			n.unheld.decided(p)
 			n.free(a)
@@ -65,6 +66,9 @@ func (n *Node) checkHolder(ctx context.Context, p ring.Partition, req bucket.Req
 		case errors.Is(err, errSelf):
 			if err := n.takeHere(ctx, p, &req, &end, &d); !errors.Is(err, bucket.ErrMoved) {
 				n.free(a)
+				if err == nil {
+					n.countHere(h, &d)
+				}
 				return d, nil, err
 			}
 			if n.pause(ctx, end.moving) {

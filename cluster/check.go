@@ -24,14 +24,24 @@ func (n *Node) Check(ctx context.Context, req bucket.Request) (d bucket.Decision
 	p := v.table.Partition(h)
 	if n.core.Holds(p) {
 		err = n.takeHere(ctx, p, &req, nil, &d)
-		if err == nil || !errors.Is(err, bucket.ErrMoved) {
+		if err == nil {
+			n.countHere(h, &d)
+			n.see(h, &req, &d)
+			return d, nil
+		}
+		if !errors.Is(err, bucket.ErrMoved) {
 			return d, err
 		}
 	}
 	if n.spend(h, &req, &d) {
+		n.see(h, &req, &d)
 		return d, nil
 	}
-	return n.checkAway(ctx, h, p, req)
+	d, err = n.checkAway(ctx, h, p, req)
+	if err == nil {
+		n.see(h, &req, &d)
+	}
+	return d, err
 }
 
 // Peek tells the level of key's bucket under limit l and takes nothing. Errors are those of Check.

@@ -27,8 +27,16 @@ func (n *Node) CheckAll(ctx context.Context, reqs []bucket.Request) (bucket.Deci
 		}
 	}
 	if ds, err := n.takeAllHere(reqs); ds != nil || err != nil {
+		n.countAll(reqs, ds)
 		return ds, err
 	}
+	ds, err := n.checkAll(ctx, reqs)
+	n.countAll(reqs, ds)
+	return ds, err
+}
+
+// checkAll is CheckAll where others have to be asked.
+func (n *Node) checkAll(ctx context.Context, reqs []bucket.Request) (bucket.Decisions, error) {
 	end := n.patience(ctx)
 	all, turn := n.recallAll(ctx, reqs, end.silent)
 	if all != nil {

@@ -23,6 +23,9 @@ type Config struct {
 	// holders, as each of them speaks to every node, and gateways speak to holders alone.
 	Role Role
 
+	// Version is what the node says of its program to whoever asks for the members' reports. Default: none.
+	Version string
+
 	// Label names the cluster, up to 64 bytes. Nodes with another label are not let in. Default: "noria".
 	Label string
 

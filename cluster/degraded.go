@@ -81,5 +81,6 @@ func (n *Node) degrade(p ring.Partition, req *bucket.Request) bucket.Decision {
 		d.RetryAfter = degradedRetry
 	}
 	d.Degraded, d.Source, d.Node = true, bucket.FromDegraded, string(n.name)
+	n.decided.degraded.add(ring.Hash(req.Key), d.Allowed)
 	return d
 }

@@ -193,7 +193,7 @@ func (n *Node) recall(ctx context.Context, h uint64, r *bucket.Request, end buck
 		}
 		now := n.now()
 		if now < e.until {
-			n.denials.repeated.Add(1)
+			n.repeated(r.Key)
 			return e.repeat(now, r), true, nil
 		}
 		if taken || now >= end {
@@ -207,7 +207,7 @@ func (n *Node) recall(ctx context.Context, h uint64, r *bucket.Request, end buck
 			break // it asks itself, which finds out what is wrong
 		}
 		if e.again != nil && r.Cost >= e.again.cost {
-			n.denials.repeated.Add(1) // it was denied while r was here
+			n.repeated(r.Key) // it was denied while r was here
 			return e.again.repeat(n.now(), r), true, nil
 		}
 	}

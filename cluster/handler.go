@@ -33,6 +33,11 @@ func (n *Node) Answer(from ring.Member, asks []Ask) {
 			n.hear(from, a)
 			continue
 		}
+		if a.Op == OpReport {
+			a.Answer = Answer{}
+			n.report(a)
+			continue
+		}
 		if v == nil {
 			a.Answer = Answer{Status: NotHolder}
 			continue
@@ -40,6 +45,7 @@ func (n *Node) Answer(from ring.Member, asks []Ask) {
 		n.answer(now, v, from, a)
 	}
 	if v != nil {
+		n.countPeers(asks)
 		n.endureAll(asks)
 	}
 }

@@ -51,8 +51,9 @@ const coreTick = 20 * time.Millisecond
 func (n *Node) step(do func(c *core.Core, now bucket.Instant)) {
 	n.holding.mu.Lock()
 	do(n.core, n.now())
-	out := n.core.Outbox()
+	out, moves := n.core.Outbox(), n.core.Moves()
 	n.holding.mu.Unlock()
+	n.events.move(moves)
 	for i := range out {
 		n.tell(out[i])
 	}
@@ -70,6 +71,7 @@ func (n *Node) beat(ctx context.Context) error {
 		case <-tick.C:
 			n.step(func(c *core.Core, now bucket.Instant) { c.Tick(now) })
 			n.keepLeases()
+			n.events.beat(n.isGateway() || n.core.Decides(n.now()))
 		}
 	}
 }

@@ -128,7 +128,9 @@ func (n *Node) spendOf(l *lease, r *bucket.Request, d *bucket.Decision) (round c
 		l.missed.Add(1)
 		return 0, false
 	}
-	l.spends.Add(1)
+	if l.spends.Add(1)%hotEvery == 0 {
+		n.hot.leased.Add(r.Key, hotEvery)
+	}
 	d.Allowed, d.Source, d.Node = true, bucket.FromLease, string(*l.holder.Load())
 	d.Remaining = min(min(left, r.Limit.Burst)+l.level.Load(), r.Limit.Burst-r.Cost)
 	d.ResetAfter = l.plan.Refill(r.Limit.Burst - d.Remaining)

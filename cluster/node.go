@@ -46,6 +46,10 @@ type Node struct {
 	leases   leases
 	unheld   unheld
 	deniedTo deniedTo
+	decided  decidedChecks
+	hot      hot
+	watches  watches
+	events   events
 	asks     sync.Pool // of *Ask
 	heres    sync.Pool // of *allHere
 
@@ -105,6 +109,8 @@ func New(c Config) (*Node, error) {
 	n.taken.init()
 	n.denials.init()
 	n.leases.init()
+	n.hot.init()
+	n.events.init(name)
 	n.unheld.init(partitions)
 	if _, err := gossip.New(n.gossipConfig("127.0.0.1:0")); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

@@ -30,6 +30,8 @@ func (n *Node) sweep(ctx context.Context) error {
 			n.replicas.Expire(now)
 			n.replicas.Sweep(now, each)
 			n.shares.sweep(now)
+			n.hot.look(now, n.store)
+			n.watches.sweep(now)
 			is := time.Now().Round(0).Add(-time.Duration(now))
 			if step := is.Sub(epoch.Round(0)); step.Abs() > clockStep {
 				epoch = is

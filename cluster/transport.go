@@ -48,7 +48,12 @@ const (
 	OpForget           // forget what was denied of the keys: they were given tokens. It may be asked of anybody
 	OpLend             // lend tokens of the only check's key, so many that Cost are lent with Rest; take Back
 	OpSettle           // say what the reservations with the checks' keys and ids came to, their Costs; or renew them for their Reserve
+	OpReport           // say of itself what Body, a Question, asks for; there are no checks. Nodes that do not know it call it invalid
 )
+
+// Tells says whether asks with o have a Body and no checks. They are for people and for what nodes say of partitions, so they go
+// their own way and no check waits behind them.
+func (o Op) Tells() bool { return o == OpTell || o == OpReport }
 
 // A Check is one request inside an Ask, and its decision.
 type Check struct {
@@ -98,11 +103,11 @@ type Ask struct {
 	// besides. Its Hold grows from one to the next.
 	Rest, Back int64
 
-	// Checks has 1 to MaxChecks entries, none with OpTell. Those of an OpRefund are those of its OpTake, and only their
+	// Checks has 1 to MaxChecks entries, none with an Op that Tells. Those of an OpRefund are those of its OpTake, and only their
 	// partitions count.
 	Checks []Check
 
-	// Body is what an OpTell tells: 1 to MaxBody bytes, empty with other operations. The transport does not look into it,
+	// Body is what an OpTell tells or an OpReport asks for: 1 to MaxBody bytes, empty with other operations. The transport does not look into it,
 	// and it belongs to the transport until the Ask is done, to the asked node until its Answer returns.
 	Body []byte
 
@@ -148,7 +153,7 @@ type Answer struct {
 	// Reason says, with Invalid, what is wrong with the ask.
 	Reason string
 
-	// Body answers the Body of an OpTell; at most MaxBody bytes, empty with other operations. It belongs to the asker.
+	// Body answers the Body of an Op that Tells; at most MaxBody bytes, empty with other operations. It belongs to the asker.
 	Body []byte
 }
 

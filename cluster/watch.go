@@ -116,6 +116,7 @@ func (n *Node) follow(members []gossip.Member, ended endedRuns) error {
 		return nil
 	}
 	n.view.Store(v)
+	n.events.change(old, v)
 	n.step(func(c *core.Core, now bucket.Instant) { c.View(now, v.core()) })
 	n.retire(old, v)
 	select {

@@ -200,7 +200,7 @@ func copied(a *cluster.Ask) *cluster.Ask {
 
 // checkBody returns what is wrong with the body of a or with having none.
 func checkBody(a *cluster.Ask) error {
-	n, tells := len(a.Body), a.Op == cluster.OpTell
+	n, tells := len(a.Body), a.Op.Tells()
 	if n > cluster.MaxBody || (n > 0) != tells || tells && len(a.Checks) > 0 {
 		return fmt.Errorf("%w: %d bytes of body and %d checks: want 1 to %d bytes and no checks to tell, no bytes to ask",
 			cluster.ErrAskInvalid, n, len(a.Checks), cluster.MaxBody)

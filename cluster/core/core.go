@@ -74,6 +74,7 @@ type Core struct {
 	fence   atomic.Int64     // Instant from which on this node does not decide
 	lapsed  bool             // it has stopped since
 	counted atomic.Int64     // what Size said last
+	moves   map[Move]int     // since Moves was asked
 	plant   plant            // a planted bug, in tests and by build tags
 }
 

@@ -103,6 +103,7 @@ func (n *Core) pass(now bucket.Instant) {
 		switch q := &n.parts[p]; q.state {
 		case holding:
 			n.freeze(p, stale)
+			n.moved(Fenced, "")
 		case sending: // whoever takes it in from now on must not take it for what its holder has
 			n.strand(p)
 		case away, stale:

@@ -175,6 +175,7 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 		n.forget(p) // what has come is newer
 	}
 	n.hold(p, max(pl.Term, q.term.next()))
+	n.moved(TakenIn, from.id)
 	q.doubt = false
 	return true, true
 }
@@ -234,6 +235,9 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 			q.sending = 0
 			n.enqueue(m, p)
 		case slices.Contains(r.Taken, pl.Partition):
+			if !q.lapsed {
+				n.moved(HandedOver, m.id)
+			}
 			n.leave(now, p, m.id, pl.Term)
 		case slices.Contains(r.Partly, pl.Partition):
 			q.sending--

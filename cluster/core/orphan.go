@@ -63,9 +63,15 @@ func (n *Core) best(p int) Term {
 // recover starts p, which nobody has, with what this node knows of it.
 func (n *Core) recover(now bucket.Instant, p int) {
 	q := &n.parts[p]
-	if !n.restore(now, p) && q.state == away && q.term > 0 {
+	how := Promoted
+	switch restored := n.restore(now, p); {
+	case q.term == 0:
+		how = Founded
+	case !restored && q.state == away:
 		n.Store.SetCold(p, now, true)
+		how = Cold
 	}
+	n.moved(how, "")
 	n.hold(p, q.term.next())
 }
 

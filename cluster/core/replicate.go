@@ -213,6 +213,7 @@ func (n *Core) copiedBy(m *member, msg *Message, r *Reply) {
 		p := int(r.Over[i].Partition)
 		if q := &n.parts[p]; q.state == holding && r.Over[i].Term > q.term {
 			n.freeze(p, stale)
+			n.moved(GivenUp, r.Over[i].Holder)
 			n.hear(p, r.Over[i].Term)
 			q.holder = r.Over[i].Holder
 			n.publish(p)

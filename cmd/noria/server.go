@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -66,6 +67,7 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, erro
 	seeds, find := s.seeds()
 	node, err := cluster.New(cluster.Config{
 		Name:            s.name,
+		Version:         versionOf(debug.ReadBuildInfo()).short(),
 		Role:            s.role,
 		Transport:       transport,
 		Label:           s.label,

@@ -71,3 +71,15 @@ func (v version) text(w io.Writer) {
 	}
 	table(w, row("  commit", commit), row("  go", v.Go+" "+v.Platform), row("  protocol", fmt.Sprintf("%d, accepts %d and newer", v.Protocol, v.Oldest)))
 }
+
+// short returns v in a word or two: that of the module, with the commit where there is no released one.
+func (v version) short() string {
+	if v.Commit == "" || v.Version != "(devel)" {
+		return v.Version
+	}
+	short := v.Commit[:min(len(v.Commit), 12)]
+	if v.Modified {
+		short += "+"
+	}
+	return short
+}

@@ -161,7 +161,7 @@ func decides(op cluster.Op) bool { return op == cluster.OpTake || op == cluster.
 // checkAnswerBody returns what is wrong with the body of the answer to a.
 func checkAnswerBody(a *cluster.Ask) error {
 	switch n := len(a.Answer.Body); {
-	case a.Op != cluster.OpTell && n > 0:
+	case !a.Op.Tells() && n > 0:
 		return fmt.Errorf("the answer's body has %d bytes: want none with checks", n)
 	case n > cluster.MaxBody:
 		return fmt.Errorf("the answer's body has %d bytes: want at most %d", n, cluster.MaxBody)

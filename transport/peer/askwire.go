@@ -22,7 +22,7 @@ func measure(a *cluster.Ask) (int, error) {
 	if err := checkBody(a); err != nil {
 		return 0, fmt.Errorf("%w: %w", cluster.ErrAskInvalid, err)
 	}
-	if a.Op == cluster.OpTell {
+	if a.Op.Tells() {
 		return askBytes + len(a.Holder) + len(a.Body), nil
 	}
 	if n := len(a.Checks); n < 1 || n > cluster.MaxChecks {
@@ -134,13 +134,13 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 	switch {
 	case bad:
 		return errors.New("its bytes are not an ask")
-	case op > uint32(cluster.OpSettle):
+	case op > uint32(cluster.OpReport):
 		return fmt.Errorf("op is %d, which is unknown", op)
 	case hop > 255:
 		return fmt.Errorf("hop is %d: want 0 to 255", hop)
 	case a.Wait <= 0:
 		return errors.New("wait is not positive")
-	case len(a.Checks) == 0 && a.Op != cluster.OpTell:
+	case len(a.Checks) == 0 && !a.Op.Tells():
 		return errors.New("it has no checks")
 	case a.Op != cluster.OpRefund && keyless(a.Checks):
 		return errors.New("a key is empty")
@@ -155,11 +155,11 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 // checkBody returns what is wrong with the body of a, or with checks beside one.
 func checkBody(a *cluster.Ask) error {
 	switch n := len(a.Body); {
-	case a.Op != cluster.OpTell && n > 0:
+	case !a.Op.Tells() && n > 0:
 		return fmt.Errorf("its body has %d bytes: want none with checks", n)
-	case a.Op == cluster.OpTell && len(a.Checks) > 0:
+	case a.Op.Tells() && len(a.Checks) > 0:
 		return fmt.Errorf("it tells and has %d checks: want none", len(a.Checks))
-	case a.Op == cluster.OpTell && (n < 1 || n > cluster.MaxBody):
+	case a.Op.Tells() && (n < 1 || n > cluster.MaxBody):
 		return fmt.Errorf("its body has %d bytes: want 1 to %d", n, cluster.MaxBody)
 	}
 	return nil

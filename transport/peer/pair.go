@@ -25,7 +25,7 @@ func (p *pair) links() []*link { return []*link{p.checks, p.tells} }
 
 // Ask implements cluster.Peer.
 func (p *pair) Ask(a *cluster.Ask) {
-	if a.Op == cluster.OpTell {
+	if a.Op.Tells() {
 		p.tells.ask(a)
 		return
 	}

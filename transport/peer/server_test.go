@@ -105,7 +105,7 @@ func TestBadAsk(t *testing.T) {
 	for reason, spoil := range map[string]func(*peerpb.Ask){
 		"it has no checks":                            func(a *peerpb.Ask) { a.Checks = nil },
 		"it has more than 1000 checks":                func(a *peerpb.Ask) { a.Checks = make([]*peerpb.Check, 1001) },
-		"op is 8, which is unknown":                   func(a *peerpb.Ask) { a.Op = 8 },
+		"op is 9, which is unknown":                   func(a *peerpb.Ask) { a.Op = 9 },
 		"rest or back is negative":                    func(a *peerpb.Ask) { a.Rest = -1 },
 		"it tells and has 1 checks: want none":        func(a *peerpb.Ask) { a.Op, a.Body = 3, []byte("b") },
 		"its body has 0 bytes: want 1 to 262144":      func(a *peerpb.Ask) { a.Op, a.Checks = 3, nil },

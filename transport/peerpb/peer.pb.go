@@ -49,6 +49,8 @@ const (
 	Op_OP_LEND Op = 6
 	// Settle says what the reservations with the checks' keys and ids came to, their costs; or renews them for their reserve_ns.
 	Op_OP_SETTLE Op = 7
+	// Report tells of the asked node what the body, JSON, asks for. There are no checks. Nodes that do not know it call it invalid.
+	Op_OP_REPORT Op = 8
 )
 
 // Enum value maps for Op.
@@ -62,6 +64,7 @@ var (
 		5: "OP_FORGET",
 		6: "OP_LEND",
 		7: "OP_SETTLE",
+		8: "OP_REPORT",
 	}
 	Op_value = map[string]int32{
 		"OP_TAKE":   0,
@@ -72,6 +75,7 @@ var (
 		"OP_FORGET": 5,
 		"OP_LEND":   6,
 		"OP_SETTLE": 7,
+		"OP_REPORT": 8,
 	}
 )
 
@@ -596,12 +600,12 @@ type Ask struct {
 	Hop uint32 `protobuf:"varint,4,opt,name=hop,proto3" json:"hop,omitempty"`
 	// wait_ns is how long the asker still waited when this was sent.
 	WaitNs int64 `protobuf:"varint,5,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
-	// checks are 1 to 1000, none with a Tell.
+	// checks are 1 to 1000, none with a Tell or a Report.
 	Checks []*Check `protobuf:"bytes,6,rep,name=checks,proto3" json:"checks,omitempty"`
 	// hold names what a Take takes, so that a Refund with the same hold gives it back; 0 if it will not. With a Lend it is
 	// larger than in any Lend of the same node before it.
 	Hold uint64 `protobuf:"varint,7,opt,name=hold,proto3" json:"hold,omitempty"`
-	// body is what a Tell tells: 1 to 262144 bytes, none with anything else.
+	// body is what a Tell tells or a Report asks for: 1 to 262144 bytes, none with anything else.
 	Body []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
 	// rest is, with a Lend, how many tokens the asker has of what it was lent before; 0 or more.
 	Rest int64 `protobuf:"varint,9,opt,name=rest,proto3" json:"rest,omitempty"`
@@ -1377,7 +1381,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04node\x18\b \x01(\tR\x04node\"\x0e\n" +
 	"\fGreetRequest\";\n" +
 	"\rGreetResponse\x12*\n" +
-	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*u\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*\x84\x01\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
@@ -1386,7 +1390,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\tOP_CHARGE\x10\x04\x12\r\n" +
 	"\tOP_FORGET\x10\x05\x12\v\n" +
 	"\aOP_LEND\x10\x06\x12\r\n" +
-	"\tOP_SETTLE\x10\a*\x98\x01\n" +
+	"\tOP_SETTLE\x10\a\x12\r\n" +
+	"\tOP_REPORT\x10\b*\x98\x01\n" +
 	"\x06Window\x12\x0f\n" +
 	"\vWINDOW_NONE\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +
