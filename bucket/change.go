@@ -13,8 +13,11 @@ type Change struct {
 	// Replaces says that the bucket was refunded to, reset, replaced or put under another limit since its last Change,
 	// so that it may owe less than its replica. The replica takes it by Replace if no later Change of the bucket can
 	// have come before this one, and else by Follow, as all others: then it owes too much rather than too little. A
-	// full bucket is a Change only if it replaces.
+	// full bucket is a Change only if it replaces, or has IDs.
 	Replaces bool
+
+	// IDs are request ids of the key that it was charged for, or that were given back, since it was told; up to 64 of the last.
+	IDs []Remembered
 
 	// Reserved are reservations of the key that changed, as they are now; up to 64.
 	Reserved []Reserved
@@ -50,6 +53,7 @@ func (s *Store) Track(on bool) {
 		}
 		sh.mu.Unlock()
 	}
+	s.ids.untellAll()
 }
 
 // Changes appends up to most buckets that changed to to, as they are now, and forgets that they did. A bucket that changed
@@ -91,8 +95,10 @@ func (s *Store) changesOf(now Instant, i, most int, to []Change) []Change {
 		if r.tag == 0 {
 			continue
 		}
-		if debt := s.missing(now, i, r); debt > 0 || replaces {
-			to = append(to, Change{s.part(i, r), s.state(now, i, r, debt), replaces, nil})
+		part := s.part(i, r)
+		ids := s.ids.told(now, part, r.key(), "")
+		if debt := s.missing(now, i, r); debt > 0 || replaces || len(ids) > 0 {
+			to = append(to, Change{Partition: part, State: s.state(now, i, r, debt), Replaces: replaces, IDs: ids})
 		}
 	}
 	s.changed[i] = slices.Delete(listed, 0, seen)

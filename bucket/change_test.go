@@ -114,7 +114,7 @@ func TestChange(t *testing.T) {
 		}
 	}
 	second := Instant(time.Second)
-	want := Change{2, State{Key: "k", Limit: l, Debt: 4 * int64(time.Second)}, false, nil}
+	want := Change{Partition: 2, State: State{Key: "k", Limit: l, Debt: 4 * int64(time.Second)}}
 	if got, ok := s.State(second, 2, "k"); !ok || got != want.State {
 		t.Errorf("State = %+v, %v; want %+v", got, ok, want.State)
 	}
@@ -128,7 +128,7 @@ func TestChange(t *testing.T) {
 	if got, ok := s.State(second, 2, "k"); ok {
 		t.Errorf("State after a reset = %+v", got)
 	}
-	want = Change{2, State{Key: "k", Limit: l}, true, nil}
+	want = Change{Partition: 2, State: State{Key: "k", Limit: l}, Replaces: true}
 	if got := s.Changes(second, 10, []Change{{}}); len(got) != 2 || !cmp.Equal(got[1], want) {
 		t.Errorf("Changes after a reset = %+v, want %+v", got, want)
 	}

@@ -247,6 +247,11 @@ func (g *group) note(it *Item) {
 	}
 	if r.ID != "" && !g.work[it.work].slots {
 		g.s.ids.remember(g.now, it.Partition, r, &it.Decision)
+		if r.Durability != Ephemeral && it.receipt.units > 0 {
+			if rec := g.s.shard(it.Partition).find(it.tag, r.Key); rec != nil {
+				g.s.tellID(it.Partition, rec, r.ID)
+			}
+		}
 	}
 	if weight := g.s.shard(it.Partition).sample(); weight != 0 {
 		g.s.top.Add(r.Key, weight)

@@ -72,6 +72,10 @@ func (s *Store) refund(now Instant, h *Hold) {
 	}
 	s.ids.forget(h.part, h.id, h.key)
 	r := sh.find(tag, h.key)
+	if r != nil && h.id != "" && !h.silent {
+		s.tellID(h.part, r, h.id)
+		s.note(h.part, r, lowered)
+	}
 	if r == nil || s.plans.at(r.plan()) != h.plan {
 		return
 	}

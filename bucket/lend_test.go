@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -142,8 +143,9 @@ func (p *pond) move(forget bool) {
 			states[i].Lent = 0
 		}
 	}
+	ids := p.s.ExportIDs(p.now, 1)
 	p.s = newLentStore(p.t)
-	if err := p.s.Import(p.now, 1, states); err != nil {
+	if err := errors.Join(p.s.Import(p.now, 1, states), p.s.ImportIDs(p.now, 1, ids)); err != nil {
 		p.t.Fatal(err)
 	}
 	p.now += Instant(p.rng.Int64N(int64(lendFor)))

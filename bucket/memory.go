@@ -18,6 +18,7 @@ type memory struct {
 	ring []memo             // of those of the turns from head to tail, each at its turn modulo the length
 	head uint64
 	tail uint64
+	news news // guarded by mu
 }
 
 type memoKey struct {
@@ -37,6 +38,7 @@ type memo struct {
 func (m *memory) init(most int, age time.Duration) {
 	m.most, m.age = most, age
 	m.of, m.last = make(map[memoKey]uint64), make(map[int]uint64)
+	m.news.init()
 }
 
 // memo returns what came at a turn from head to tail.

@@ -39,6 +39,7 @@ func (s *Store) setFrozen(part int, frozen bool) {
 		sh.frozen |= bit
 		s.unlist(part)
 		s.untell(part>>s.width, s.number(part))
+		s.ids.untellPart(part)
 	case sh.frozen&bit != 0:
 		sh.frozen &^= bit
 	}

@@ -167,7 +167,7 @@ func TestReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Refund(0, holds)
-	if got, want := s.Changes(0, 10, nil), (Change{0, st, true, nil}); len(got) != 1 || !cmp.Equal(got[0], want) {
+	if got, want := s.Changes(0, 10, nil), (Change{State: st, Replaces: true}); len(got) != 1 || !cmp.Equal(got[0], want) {
 		t.Errorf("Changes = %+v, want %+v", got, want)
 	}
 	if err := s.Replace(0, 1, nil); !errors.Is(err, ErrMoved) {

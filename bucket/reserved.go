@@ -36,7 +36,7 @@ type Reserved struct {
 // How many reservations one Change has at most: of Changes, and of Change, for which somebody waits.
 const (
 	reservedMost = 64
-	copyMost     = 256
+	copyMost     = 192
 )
 
 // reserved returns b, of shard i, as others are to take it.
@@ -238,9 +238,10 @@ func (s *Store) changeOf(now Instant, i int, b *booking) Change {
 	return c
 }
 
-// Change returns the bucket of key in partition part with its reservations that changed and were not told by Changes, up to 256
-// of the last, without forgetting that they did; and whether there is anything to tell. The partition may be frozen.
-func (s *Store) Change(now Instant, part int, key string) (c Change, ok bool) {
+// Change returns the bucket of key in partition part with its reservations that changed and were not told by Changes, up to 192
+// of the last, without forgetting that they did; and whether there is anything to tell. With it are the request id, if that is
+// not "", and those that were not told, which is forgotten. The partition may be frozen.
+func (s *Store) Change(now Instant, part int, key, id string) (c Change, ok bool) {
 	c.Partition = part
 	if !s.has(part) {
 		return c, false
@@ -249,7 +250,9 @@ func (s *Store) Change(now Instant, part int, key string) (c Change, ok bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if r := sh.find(s.tag(part, key), key); r != nil {
-		if debt := s.missing(now, i, r); debt > 0 {
+		c.Replaces = r.bits&lowered != 0
+		c.IDs = s.ids.told(now, part, key, id)
+		if debt := s.missing(now, i, r); debt > 0 || c.Replaces || len(c.IDs) > 0 {
 			c.State, ok = s.state(now, i, r, debt), true
 		}
 	}
@@ -261,7 +264,7 @@ func (s *Store) Change(now Instant, part int, key string) (c Change, ok bool) {
 	for n := len(k.changed) - 1; n >= 0 && of != nil && len(c.Reserved) < copyMost; n-- {
 		if b := k.changed[n]; b.shelf == of && !b.gone {
 			if !ok {
-				c, ok = s.changeOf(now, i, b), true
+				c.State, ok = s.changeOf(now, i, b).State, true
 			}
 			c.Reserved = append(c.Reserved, s.reserved(now, i, b))
 		}
@@ -273,12 +276,17 @@ func (s *Store) Change(now Instant, part int, key string) (c Change, ok bool) {
 // Retell notes what c tells as changed once more, because the message with it was lost: see Touch.
 func (s *Store) Retell(c *Change) {
 	s.Touch(c.Partition, c.Key, c.Replaces)
-	if !s.has(c.Partition) || len(c.Reserved) == 0 {
+	if !s.has(c.Partition) || len(c.Reserved)+len(c.IDs) == 0 {
 		return
 	}
 	sh := s.shard(c.Partition)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if r := sh.find(s.tag(c.Partition, c.Key), c.Key); r != nil {
+		for i := range c.IDs {
+			s.tellID(c.Partition, r, c.IDs[i].ID)
+		}
+	}
 	k := s.books[c.Partition>>s.width]
 	if k == nil {
 		return

@@ -250,6 +250,7 @@ func (s *Store) Reset(part int, key string) error {
 func (s *Store) drop(i int, r *record) {
 	s.forget(i, r)
 	s.drained(r)
+	s.ids.untell(s.part(i, r), r.key())
 	s.plans.release(r.plan())
 	s.shards[i].remove(r)
 	s.keys.Add(-1)

@@ -30,7 +30,7 @@ func isDurable(r *bucket.Request, d *bucket.Decision) bool {
 // nil if it could not be sent.
 func (n *Node) copyOut(c *copying) (needed bool) {
 	n.holding.mu.Lock()
-	out, ok := n.core.Copy(n.now(), c.part, c.req.Key)
+	out, ok := n.core.Copy(n.now(), c.part, c.req.Key, c.req.ID)
 	n.holding.mu.Unlock()
 	if !ok {
 		return false

@@ -54,8 +54,8 @@ type Parcel struct {
 	Stale     bool          // somebody else may hold the partition: who takes this in is not made its holder by it
 	States    []bucket.State
 	Changes   []bucket.Change
-	IDs       []bucket.Remembered
-	Reserved  []bucket.Reserved // on the wire those of Changes are among them
+	IDs       []bucket.Remembered // on the wire those of Changes are among them
+	Reserved  []bucket.Reserved   // on the wire those of Changes are among them
 }
 
 // A Reply answers a Message.

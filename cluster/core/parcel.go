@@ -64,6 +64,9 @@ func changeSize(c *bucket.Change) int {
 	for i := range c.Reserved {
 		size += reservedSize(&c.Reserved[i])
 	}
+	for i := range c.IDs {
+		size += idSize(&c.IDs[i])
+	}
 	return size
 }
 

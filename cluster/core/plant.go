@@ -40,6 +40,9 @@ const (
 	plantForgetReserved       // a handoff leaves the reservations behind
 	plantUnsettle             // what was settled is settled again elsewhere
 	plantEternal              // a slot never expires elsewhere
+	plantTellNoIDs            // a change leaves the request ids behind that it was charged for
+	plantGiveTwice            // what is given back is given once more when it is said again
+	plantGiveLent             // what is given back is counted as if nothing were lent
 	plants
 )
 

@@ -214,5 +214,6 @@ func (r *reader) remembered(m *bucket.Remembered) {
 	d := &m.Decision
 	d.Allowed, d.Degraded, d.Source = r.bool(), r.bool(), bucket.Source(r.byte())
 	d.Remaining, d.RetryAfter = r.int(), time.Duration(r.int())
+	m.Gone = !d.Allowed
 	d.ResetAfter, d.Delay, d.Node = time.Duration(r.int()), time.Duration(r.int()), r.text(ring.MaxMember)
 }

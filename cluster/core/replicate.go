@@ -32,6 +32,11 @@ func (n *Core) replicate(now bucket.Instant) {
 	slices.SortStableFunc(n.changes, func(a, b bucket.Change) int { return cmp.Compare(a.Partition, b.Partition) })
 	all := slices.Clone(n.changes) // messages keep them
 	clear(n.changes)
+	if n.plant == plantTellNoIDs {
+		for i := range all {
+			all[i].IDs = nil
+		}
+	}
 	same := func(a, b bucket.Change) bool { return a.Partition == b.Partition }
 	for of := range chunkBy(all, same) {
 		m := n.members[n.heir(of[0].Partition)]
@@ -175,6 +180,7 @@ func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 		} else {
 			_ = n.Replicas.Follow(now, p, one)
 		}
+		_ = n.Replicas.ImportIDs(now, p, c.IDs)
 		n.reserve(now, n.Replicas, p, c.Reserved)
 	}
 	n.reserve(now, n.Replicas, p, pl.Reserved)

@@ -30,7 +30,9 @@ type sim struct {
 	last  [simPartitions]time.Duration // when somebody stopped deciding on a partition
 	owner [simPartitions]*simNode      // who began to hold it last
 
-	book simBooks
+	book  simBooks
+	gifts simGifts
+	fair  simFair
 
 	asked, answered, gone, degraded, allowed int
 	ids                                      int

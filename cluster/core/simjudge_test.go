@@ -15,6 +15,7 @@ type judge struct {
 	least      float64 // of the slow one
 	at         time.Duration
 	admitted   []admission
+	given      bool // somebody gave tokens back
 }
 
 // An admission is one allowed request.
@@ -49,6 +50,17 @@ func (j *judge) admit(now time.Duration, cost int64, by *simNode) (over float64)
 func (j *judge) deny(now time.Duration, cost int64) (under float64) {
 	j.pass(now)
 	return j.least - float64(cost) - rounding
+}
+
+// give notes that tokens came back, rounded up where some may have been refilled.
+func (j *judge) give(now time.Duration, tokens int64, rounded bool) {
+	j.pass(now)
+	j.given = true
+	j.level = math.Min(j.burst, j.level+float64(tokens))
+	if rounded {
+		tokens = max(tokens-1, 0)
+	}
+	j.least = math.Min(j.burst, j.least+float64(tokens))
 }
 
 // lost notes that the bucket was on its way for d: what refilled meanwhile is lost.

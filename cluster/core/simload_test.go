@@ -14,6 +14,7 @@ type simKey struct {
 	part  ring.Partition
 	limit bucket.Limit
 	judge judge
+	gives bool // some of what is taken is given back
 }
 
 // addKey brings a key that nobody has asked for.
@@ -37,6 +38,7 @@ func (s *sim) addKey() {
 		burst: float64(l.Burst), level: float64(l.Burst), least: float64(l.Burst), at: s.now,
 		fast: rate * (1 + 3*driftMost), slow: rate * (1 - 3*driftMost),
 	}
+	k.gives = len(s.keys)/len(limits)%2 == 0
 	s.keys = append(s.keys, k)
 }
 
@@ -68,6 +70,7 @@ type request struct {
 	chain int // messages since it last waited
 	try   int
 
+	gives   bool        // it gives back
 	booking *simBooking // of a request that reserves, or settles
 	settles bool
 	decided bool // its client knows the answer

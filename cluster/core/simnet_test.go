@@ -24,7 +24,10 @@ func (s *sim) flush(n *simNode) {
 }
 
 // deliver takes a message there and its answer back.
-func (s *sim) deliver(n *simNode, o Out) {
+func (s *sim) deliver(n *simNode, o Out) { s.deliverThen(n, o, func(*Reply) {}) }
+
+// deliverThen is deliver, and calls then with the answer, nil if none is known.
+func (s *sim) deliverThen(n *simNode, o Out, then func(r *Reply)) {
 	s.count(uint64(s.now), uint64(o.To[0]), uint64(o.Msg.Kind), uint64(len(o.Msg.Wanted)), uint64(len(o.Msg.Parts)))
 	to := s.nodes[o.To]
 	done := false
@@ -37,6 +40,7 @@ func (s *sim) deliver(n *simNode, o Out) {
 				done = true
 				n.core.Done(s.clock(n), o, r)
 				s.flush(n)
+				then(r)
 			}
 		})
 	}

@@ -35,6 +35,10 @@ func TestPlanted(t *testing.T) {
 		plantForgetReserved: "a handoff leaves the reservations behind",
 		plantUnsettle:       "what was settled is settled again elsewhere, and gives back twice",
 		plantEternal:        "a slot never expires elsewhere",
+
+		plantTellNoIDs: "a change leaves the request ids behind that it was charged for",
+		plantGiveTwice: "what is given back is given once more when it is said again",
+		plantGiveLent:  "what is given back is counted as if nothing were lent",
 	}
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")

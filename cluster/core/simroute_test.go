@@ -108,6 +108,9 @@ func (s *sim) decide(n *simNode, r *request) (bucket.Decision, bool) {
 	if r.booking != nil {
 		return s.decideBooked(n, r)
 	}
+	if r.gives {
+		return s.decideGift(n, r)
+	}
 	k := r.key
 	d, err := n.store.Take(now, int(k.part), &bucket.Request{Key: k.name, Limit: k.limit, Cost: r.cost, ID: r.name})
 	if err != nil {
@@ -128,7 +131,8 @@ func (s *sim) judge(n *simNode, r *request, d bucket.Decision) {
 	k := r.key
 	s.count(uint64(s.now), uint64(n.id[0]), uint64(k.part), uint64(r.cost), uint64(d.Remaining))
 	if !d.Allowed {
-		if under := k.judge.deny(s.now, r.cost); under > 0 && !k.limit.Lendable() && (k.limit.Tokens == 0 || s.kind.calmly()) {
+		if under := k.judge.deny(s.now, r.cost); under > 0 && !k.limit.Lendable() && (k.limit.Tokens == 0 || s.kind.calmly()) &&
+			(!k.judge.given || s.exact()) {
 			s.fail("%s denies %d of %s, partition %d, limit %v, of which %.3f more are there%s", n.id, r.cost, k.name, k.part, k.limit, under,
 				s.describe(k.part))
 		}

@@ -28,6 +28,8 @@ func newSim(seed uint64, bug plant, tables *simTables) *sim {
 		nodes: map[ring.Member]*simNode{}, cuts: map[[2]ring.Member]bool{}, charged: map[string]int64{},
 	}
 	s.book.rng = rand.New(rand.NewPCG(seed, 8))
+	s.gifts.rng, s.gifts.given = rand.New(rand.NewPCG(seed, 9)), map[string]bool{}
+	s.fair.rng = rand.New(rand.NewPCG(seed, 10))
 	s.pace = []int{0, 32 << 10, 128 << 10}[seed/uint64(scenarios)%3] // a partition has some 100 bytes
 	s.mixed = seed/uint64(scenarios)%6 == 1
 	s.net.delay = time.Duration(100+s.rng.IntN(2000)) * time.Microsecond
@@ -59,6 +61,8 @@ func (s *sim) story() error {
 		s.newKeys()
 		s.borrowers()
 		s.books()
+		s.give()
+		s.sales()
 	})
 	s.after(faultsFrom, func() { s.fault(faultsTo) })
 	s.after(0, s.check)

@@ -209,6 +209,7 @@ func (s *sim) begun(n *simNode, p int) {
 	}
 	if !given {
 		s.forgiveBooked(n, p, all)
+		s.forgiveSold(p, all)
 	}
 	s.owner[p] = n
 }

@@ -146,11 +146,26 @@ func (p *Parcel) append(b []byte, limits *limitsOut) []byte {
 		b = appendBool(b, p.Changes[i].Replaces)
 		b = limits.appendState(b, &p.Changes[i].State)
 	}
-	b = binary.AppendUvarint(b, uint64(len(p.IDs)))
+	return limits.appendReserved(appendIDs(b, p), p)
+}
+
+// appendIDs writes the request ids of p, and of its changes. Nodes that do not know that changes have any take them in all the same,
+// but for those that are gone.
+func appendIDs(b []byte, p *Parcel) []byte {
+	count := len(p.IDs)
+	for i := range p.Changes {
+		count += len(p.Changes[i].IDs)
+	}
+	b = binary.AppendUvarint(b, uint64(count))
 	for i := range p.IDs {
 		b = appendRemembered(b, &p.IDs[i])
 	}
-	return limits.appendReserved(b, p)
+	for i := range p.Changes {
+		for k := range p.Changes[i].IDs {
+			b = appendRemembered(b, &p.Changes[i].IDs[k])
+		}
+	}
+	return b
 }
 
 // limitsOut are the limits that a message has named already: each is written once, and by its number after that.
@@ -231,7 +246,7 @@ func appendRemembered(b []byte, r *bucket.Remembered) []byte {
 	b = appendText(b, r.ID)
 	b = binary.AppendVarint(b, int64(r.Age))
 	d := &r.Decision
-	b = appendBool(b, d.Allowed)
+	b = appendBool(b, d.Allowed && !r.Gone) // only what was allowed is remembered: this is how others see that it is not
 	b = appendBool(b, d.Degraded)
 	b = append(b, byte(d.Source))
 	b = binary.AppendVarint(b, d.Remaining)

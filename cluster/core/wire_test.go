@@ -63,10 +63,12 @@ func drawParcel(t *rapid.T) Parcel {
 	}), 0, 4).Draw(t, "changes")
 	p.Reserved = rapid.SliceOfN(rapid.Custom(drawReserved), 0, 4).Draw(t, "reserved")
 	p.IDs = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) bucket.Remembered {
+		allowed := rapid.Bool().Draw(t, "allowed")
 		return bucket.Remembered{
-			Key: drawText(bucket.MaxKey).Draw(t, "key"), ID: drawText(bucket.MaxID).Draw(t, "id"), Age: time.Duration(rapid.Int64().Draw(t, "age")),
+			Gone: !allowed,
+			Key:  drawText(bucket.MaxKey).Draw(t, "key"), ID: drawText(bucket.MaxID).Draw(t, "id"), Age: time.Duration(rapid.Int64().Draw(t, "age")),
 			Decision: bucket.Decision{
-				Allowed: rapid.Bool().Draw(t, "allowed"), Degraded: rapid.Bool().Draw(t, "degraded"), Source: bucket.FromLease,
+				Allowed: allowed, Degraded: rapid.Bool().Draw(t, "degraded"), Source: bucket.FromLease,
 				Remaining: rapid.Int64().Draw(t, "remaining"), Delay: time.Duration(rapid.Int64().Draw(t, "delay")),
 				RetryAfter: time.Duration(rapid.Int64().Draw(t, "retry")), ResetAfter: time.Duration(rapid.Int64().Draw(t, "reset")),
 				Node: drawText(ring.MaxMember).Draw(t, "node"),
