@@ -54,10 +54,10 @@ func (s *Store) rewrite(part int, r *record, plan uint16, b Bucket, silent bool)
 		return
 	}
 	if have != plan {
-		s.plans.at(plan).refs.Add(1)
+		s.plans.enter(plan)
 		s.drained(r)
 		s.cutLine(part>>s.width, r)
-		s.plans.release(have)
+		s.plans.leave(have)
 		r.bits = r.bits&^(maxPlans-1) | plan
 		marks = lowered
 	}
@@ -70,7 +70,7 @@ func (s *Store) rewrite(part int, r *record, plan uint16, b Bucket, silent bool)
 // add makes a record for key, which has none in partition part and for which the caller has reserved room. The caller
 // holds a reference to the plan. Other records of the shard may move.
 func (s *Store) add(part int, tag uint32, key string, plan uint16, b Bucket) *record {
-	s.plans.at(plan).refs.Add(1)
+	s.plans.enter(plan)
 	sh := s.shard(part)
 	if sh.room(words(len(key))) {
 		s.relist(part >> s.width)

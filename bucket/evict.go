@@ -29,8 +29,8 @@ func (s *Store) noRoom() error {
 	return fmt.Errorf("%w: no room for a new key, MaxKeys is %d", ErrFull, s.maxKeys)
 }
 
-// evict makes room for a key: it drops the full ones of the next few dozen buckets, or else the fullest. It says whether
-// there were any: there are none in partitions held here otherwise.
+// evict makes room for a key: it drops the full ones of the next few dozen buckets, or else the fullest of those whose limit has
+// the most keys. It says whether there were any: there are none in partitions held here otherwise.
 func (s *Store) evict(now Instant) bool {
 	victim, dropped := s.fullest(now)
 	if victim == nil {
@@ -59,11 +59,17 @@ type candidate struct {
 	shard   int
 	tag     uint32
 	key     string
+	keys    int64   // of its limit
 	missing float64 // of its burst
 }
 
+// before says whether a bucket goes before c: one of a limit with more keys, or a fuller one of a limit with as many.
+func (c *candidate) before(keys int64, missing float64) bool {
+	return keys > c.keys || keys == c.keys && missing < c.missing
+}
+
 // fullest looks at the buckets of the shards after the one at which the last call stopped. It drops those that are full.
-// If there are none it returns the fullest, nil if there is no bucket at all.
+// If there are none it returns the fullest of the limit with the most keys, nil if there is no bucket at all.
 func (s *Store) fullest(now Instant) (best *candidate, dropped bool) {
 	seen, scanned := 0, 0
 	for range s.shards {
@@ -84,14 +90,14 @@ func (s *Store) fullest(now Instant) (best *candidate, dropped bool) {
 }
 
 // offer looks at up to evictKeys buckets of shard i that are not frozen. If one is full it drops all full ones; if not,
-// it puts the fullest into best if it is fuller than that. It returns how many it looked at and how many it dropped. Where
+// it puts the one that goes first into best if it goes before that. It returns how many it looked at and how many it dropped. Where
 // it begins depends on turn.
 func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, dropped int) {
 	sh := &s.shards[i]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	var fullest *record
-	least, n := math.Inf(1), len(sh.index)
+	var first *record
+	top, least, n := candidate{missing: math.Inf(1)}, math.Inf(1), len(sh.index)
 	from := home(uint32(turn*0x9E3779B97F4A7C15>>32), n)
 	for k := 0; k < n && seen < evictKeys; k++ {
 		e := sh.index[(from+k)%n]
@@ -103,8 +109,11 @@ func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, 
 			continue // others may spend of it yet
 		}
 		seen++
-		if _, missing := r.bucket.missing(now, s.plans.at(r.plan())); missing < least {
-			fullest, least = r, missing
+		plan := s.plans.at(r.plan())
+		_, missing := r.bucket.missing(now, plan)
+		least = min(least, missing)
+		if keys := plan.keys.Load(); top.before(keys, missing) {
+			first, top.keys, top.missing = r, keys, missing
 		}
 	}
 	switch {
@@ -112,8 +121,9 @@ func (s *Store) offer(now Instant, i int, turn uint64, best **candidate) (seen, 
 		return 0, 0
 	case least == 0:
 		return seen, s.compact(now, i, s.isFull)
-	case *best == nil || least < (*best).missing:
-		*best = &candidate{shard: i, tag: fullest.tag, key: cloned(fullest.key()), missing: least}
+	case *best == nil || (*best).before(top.keys, top.missing):
+		top.shard, top.tag, top.key = i, first.tag, cloned(first.key())
+		*best = &top
 	}
 	return seen, 0
 }

@@ -10,6 +10,7 @@ type work struct {
 	bucket Bucket
 	asked  bool // some item asks for tokens
 	loud   bool // some that does wants a replica of it
+	shared bool // its bucket is that of a crowd
 	slots  bool // what bucket owes is reserved: it is in no record
 }
 
@@ -40,6 +41,10 @@ func (g *group) lock() {
 }
 
 func (g *group) unlock() {
+	if g.sharing {
+		g.sharing = false
+		g.s.crowds.mu.Unlock()
+	}
 	for _, i := range g.shards {
 		g.s.shards[i].mu.Unlock()
 	}
@@ -84,7 +89,7 @@ func (g *group) find(i int) int {
 }
 
 // read copies the bucket of item i, as it is under the item's limit.
-func (g *group) read(i int) error {
+func (g *group) read(i int) (err error) {
 	it := &g.items[i]
 	w := work{item: i, record: g.s.shard(it.Partition).find(it.tag, it.Request.Key)}
 	if g.held == 0 {
@@ -99,6 +104,9 @@ func (g *group) read(i int) error {
 	if w.record != nil {
 		g.s.firm(g.now, it.Partition>>g.s.width, w.record)
 		w.before = g.s.under(g.now, w.record, it.plan)
+	} else if g.isCrowded(i) {
+		it.work, err = g.crowd(i)
+		return err
 	} else {
 		w.before = g.s.first(g.now, it.Partition, g.s.plans.at(it.plan), it.Request.ColdStart)
 	}
@@ -212,13 +220,16 @@ func (g *group) added() int64 {
 
 // isNew says whether w's key gets a record.
 func (w *work) isNew() bool {
-	return w.record == nil && w.asked && w.bucket.debt != 0 && !w.slots
+	return w.record == nil && w.asked && w.bucket.debt != 0 && !w.slots && !w.shared
 }
 
 // write writes the copies that were asked for back.
 func (g *group) write() {
 	for i := range g.work { // before records move
 		w := &g.work[i]
+		if w.shared && w.asked {
+			g.writeShared(w)
+		}
 		if w.record == nil || !w.asked {
 			continue
 		}

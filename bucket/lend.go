@@ -142,6 +142,9 @@ func (s *Store) lend(now Instant, part int, number uint16, r *Request, ln *Lendi
 	if (r.Cost == 0 || !r.Limit.Lendable()) && sh.find(tag, r.Key) == nil {
 		return true, nil
 	}
+	if most := s.limitKeys; most > 0 && s.plans.at(number).keys.Load() >= most && sh.find(tag, r.Key) == nil {
+		return true, nil // it shares a bucket, of which nothing is lent
+	}
 	rec := s.findOrAdd(now, part, tag, number, r)
 	if rec == nil {
 		return false, nil

@@ -34,6 +34,7 @@ type Plan struct {
 	epoch atomic.Int64                           // wall time of Instant 0, in ns since the Unix epoch
 	open  atomic.Pointer[span]                   // the window last asked for
 
+	keys atomic.Int64 // a Store's records
 	refs atomic.Int64 // of a Store's records and calls under way
 }
 

@@ -113,6 +113,19 @@ func (ps *plans) release(i uint16) {
 	}
 }
 
+// enter takes a reference to number i for a record.
+func (ps *plans) enter(i uint16) {
+	p := ps.at(i)
+	p.refs.Add(1)
+	p.keys.Add(1)
+}
+
+// leave gives the reference of a record to number i back.
+func (ps *plans) leave(i uint16) {
+	ps.at(i).keys.Add(-1)
+	ps.release(i)
+}
+
 // setEpoch tells all plans, and those to come, what the wall time of Instant 0 is.
 func (ps *plans) setEpoch(epoch time.Time) {
 	ps.mu.Lock()

@@ -55,6 +55,9 @@ func (s *Store) intact() error {
 	if got := int(s.keys.Load()); got != keys || got > int(s.maxKeys) {
 		return fmt.Errorf("%d keys in shards, %d counted, %d are the most", keys, got, s.maxKeys)
 	}
+	for number := range s.crowds.buckets {
+		refs[number]++
+	}
 	for l, i := range s.plans.of {
 		if got := s.plans.at(i).refs.Load(); got != refs[i] || s.plans.at(i).limit != l {
 			return fmt.Errorf("limit %v has %d references, %d of records", l, got, refs[i])

@@ -16,9 +16,16 @@ type StoreConfig struct {
 	// 1,024, up to 16 neighbours share a lock; fewer do with a MaxKeys of more than 16 million.
 	Partitions int
 
-	// MaxKeys is the most buckets kept at once. Default: 10,000,000. A new key beyond it takes the place of the fullest
-	// bucket of a few dozen, which is counted in Stats.Evicted.
+	// MaxKeys is the most buckets kept at once. Default: 10,000,000. A new key beyond it takes the place of a bucket of a few
+	// dozen, which is counted in Stats.Evicted: the fullest of those whose limit has the most keys. So no bucket is lost of a limit that
+	// has fewer keys than its share of MaxKeys, had all limits as many, however many keys are made up of another one.
 	MaxKeys int
+
+	// LimitKeys is the most buckets kept of one limit, where that is less than MaxKeys. A new key beyond it shares one bucket
+	// with all others that are, so that who makes up keys gets no more tokens by it, and pushes nobody else's bucket out; it
+	// gets ErrFull where it would reserve. Limits that are equal are one. What comes from other nodes is not counted out.
+	// Default: 0, no bound of its own.
+	LimitKeys int
 
 	// MaxIDs is the most request ids remembered at once. Default: 65,536. The oldest goes first.
 	MaxIDs int
@@ -57,11 +64,13 @@ type Store struct {
 	reliefs reliefs
 	groups  sync.Pool // of *group
 
-	maxKeys  int64
-	keys     atomic.Int64
-	lentKeys atomic.Int64  // keys with leases
-	cursor   atomic.Uint64 // where the last eviction stopped looking
-	sweepAt  atomic.Uint64 // where the last sweep stopped
+	maxKeys   int64
+	limitKeys int64
+	crowds    crowds
+	keys      atomic.Int64
+	lentKeys  atomic.Int64  // keys with leases
+	cursor    atomic.Uint64 // where the last eviction stopped looking
+	sweepAt   atomic.Uint64 // where the last sweep stopped
 
 	swept, evicted, forgotten atomic.Uint64
 }
@@ -100,6 +109,8 @@ func NewStore(c StoreConfig) (*Store, error) {
 		return nil, fmt.Errorf("bucket: Partitions is %d, want 1 to 65536", c.Partitions)
 	case c.MaxKeys < 1:
 		return nil, fmt.Errorf("bucket: MaxKeys is %d, want 1 or more", c.MaxKeys)
+	case c.LimitKeys < 0:
+		return nil, fmt.Errorf("bucket: LimitKeys is %d, want 1 or more, or 0 for no bound", c.LimitKeys)
 	case c.MaxIDs < 1:
 		return nil, fmt.Errorf("bucket: MaxIDs is %d, want 1 or more", c.MaxIDs)
 	case c.MaxReservations < 1:
@@ -107,7 +118,7 @@ func NewStore(c StoreConfig) (*Store, error) {
 	case c.IDAge < 0:
 		return nil, fmt.Errorf("bucket: IDAge is %v, want more than 0", c.IDAge)
 	}
-	s := &Store{seed: maphash.MakeSeed(), parts: c.Partitions, maxKeys: int64(c.MaxKeys)}
+	s := &Store{seed: maphash.MakeSeed(), parts: c.Partitions, maxKeys: int64(c.MaxKeys), limitKeys: int64(c.LimitKeys)}
 	s.width = widthFor(c.Partitions, c.MaxKeys)
 	s.shards = make([]shard, (c.Partitions-1)>>s.width+1)
 	s.seen = make([]Instant, len(s.shards))
@@ -251,7 +262,7 @@ func (s *Store) drop(i int, r *record) {
 	s.forget(i, r)
 	s.drained(r)
 	s.ids.untell(s.part(i, r), r.key())
-	s.plans.release(r.plan())
+	s.plans.leave(r.plan())
 	s.shards[i].remove(r)
 	s.keys.Add(-1)
 }
@@ -263,6 +274,7 @@ type Stats struct {
 	Keys      int    // buckets in memory
 	Swept     uint64 // buckets dropped because they were full again
 	Evicted   uint64 // buckets dropped because MaxKeys was reached
+	Shared    uint64 // decisions by buckets that keys share because of LimitKeys
 	Forgotten uint64 // tokens that evicted buckets owed, rounded up
 }
 
@@ -271,7 +283,7 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		Reservations: int(s.counts.living.Load()),
 
-		Keys: int(s.keys.Load()), Swept: s.swept.Load(), Evicted: s.evicted.Load(), Forgotten: s.forgotten.Load(),
+		Keys: int(s.keys.Load()), Swept: s.swept.Load(), Evicted: s.evicted.Load(), Shared: s.crowds.shared.Load(), Forgotten: s.forgotten.Load(),
 	}
 }
 

@@ -10,6 +10,9 @@ func (s *Store) Sweep(now Instant, n int) (dropped int) {
 		if i := part >> s.width; (part+1)>>s.width != i || part+1 == s.parts {
 			dropped += s.sweep(now, i)
 		}
+		if part == 0 {
+			s.sweepCrowds(now)
+		}
 	}
 	return dropped
 }
@@ -53,7 +56,7 @@ func (s *Store) compact(now Instant, i int, spare func(now Instant, i int, r *re
 			return true
 		}
 		s.forget(i, r)
-		s.plans.release(r.plan())
+		s.plans.leave(r.plan())
 		dropped++
 		return false
 	})

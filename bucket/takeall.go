@@ -54,7 +54,8 @@ type group struct {
 	work    []work // one for each key
 	hold    bool
 	holds   []Hold
-	held    int // items that were looked at and have a reference to their plan
+	sharing bool // the buckets of crowds are locked
+	held    int  // items that were looked at and have a reference to their plan
 }
 
 func (s *Store) newGroup() *group {

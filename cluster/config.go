@@ -59,6 +59,11 @@ type Config struct {
 	// MaxKeys is the most buckets this node keeps. Default: 10,000,000, some 64 bytes each beyond the key.
 	MaxKeys int
 
+	// LimitKeys is the most buckets of one limit that this node keeps, of the keys that it holds; beyond, new keys of the limit
+	// share one bucket. Limits that are equal are one. Default: 0, as many as MaxKeys. Less bounds what somebody gets by making up keys,
+	// and is too little where a limit has more honest ones.
+	LimitKeys int
+
 	// MaxReservations is the most living reservations this node keeps, of the keys that it holds. Default: 100,000, some 300 bytes
 	// each. Those beyond are refused with bucket.ErrFull.
 	MaxReservations int
@@ -132,6 +137,8 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: Settle is %v, want more than 0", ErrConfig, c.Settle)
 	case c.MaxReservations < 0:
 		return fmt.Errorf("%w: MaxReservations is %d, want 1 or more", ErrConfig, c.MaxReservations)
+	case c.LimitKeys < 0:
+		return fmt.Errorf("%w: LimitKeys is %d, want 1 or more, or 0 for no bound", ErrConfig, c.LimitKeys)
 	case c.MaxKeys < 0:
 		return fmt.Errorf("%w: MaxKeys is %d, want 1 or more", ErrConfig, c.MaxKeys)
 	}

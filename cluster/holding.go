@@ -187,7 +187,7 @@ func (n *Node) confirm(ctx context.Context, m *member) {
 // newHolding makes the core and what it works on.
 func (n *Node) newHolding(partitions int) (err error) {
 	c := n.config
-	n.store, err = bucket.NewStore(bucket.StoreConfig{Partitions: partitions, MaxKeys: c.MaxKeys, MaxReservations: c.MaxReservations, Epoch: n.base})
+	n.store, err = bucket.NewStore(bucket.StoreConfig{Partitions: partitions, MaxKeys: c.MaxKeys, LimitKeys: c.LimitKeys, MaxReservations: c.MaxReservations, Epoch: n.base})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}

@@ -25,6 +25,7 @@ type Status struct {
 	Keys         int            `json:"keys"`         // buckets in memory
 	Reservations int            `json:"reservations"` // outstanding, of the keys that this node holds
 	Evicted      uint64         `json:"evicted"`      // buckets dropped because MaxKeys was reached
+	Shared       uint64         `json:"shared"`       // checks decided by buckets that keys share because of LimitKeys
 	Degraded     uint64         `json:"degraded"`     // checks that were answered without their holder
 	Repeated     uint64         `json:"repeated"`     // checks that were denied by what their holder had said before
 	Leased       uint64         `json:"leased"`       // checks that were admitted by what holders have lent
@@ -56,7 +57,7 @@ func (n *Node) Status() Status {
 		Repeated: n.denials.repeated.Load(), Leased: n.leases.checks(),
 	}
 	stats := n.store.Stats()
-	s.Keys, s.Evicted, s.Reservations = stats.Keys, stats.Evicted, stats.Reservations
+	s.Keys, s.Evicted, s.Reservations, s.Shared = stats.Keys, stats.Evicted, stats.Reservations, stats.Shared
 	n.mu.Lock()
 	if !n.started.IsZero() {
 		s.Uptime = time.Since(n.started)

@@ -77,6 +77,7 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, erro
 		FindSeeds:       find,
 		Alone:           s.alone,
 		MaxKeys:         s.maxKeys,
+		LimitKeys:       s.bounds.limitKeys,
 		PeerWait:        s.peerWait,
 		Fence:           s.fence,
 		ForgetAfter:     s.forget,
