@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/noriahq/noria/cluster/gossip"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -35,6 +36,10 @@ type Config struct {
 
 	// GossipAdvertise is the host:port that others are told, where it differs from Gossip (address translation).
 	GossipAdvertise string
+
+	// GossipKeyring has the keys that encrypt gossip, and keep out who has none of them. They may be changed while the node
+	// runs. Default: none, whoever reaches the port can take part and listen.
+	GossipKeyring *gossip.Keyring
 
 	// GossipTransport, where not nil, replaces real sockets. Tests use it.
 	GossipTransport memberlist.NodeAwareTransport

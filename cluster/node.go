@@ -123,7 +123,7 @@ func (n *Node) gossipConfig(peer string) gossip.Config {
 	return gossip.Config{
 		ID: n.name, Boot: n.boot, Gateway: n.isGateway(), Bind: c.Gossip, Advertise: c.GossipAdvertise, PeerAddr: peer, Label: c.Label,
 		RingParams: n.hello().Ring, Protocol: OldestProtocol, Newest: Protocol, Transport: c.GossipTransport, Settle: c.Settle,
-		Find: c.FindSeeds, Logger: n.log,
+		Find: c.FindSeeds, Keyring: c.GossipKeyring, Logger: n.log,
 	}
 }
 

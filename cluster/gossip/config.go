@@ -99,6 +99,9 @@ type Config struct {
 	// everybody who reaches the port can take part.
 	SecretKey []byte
 
+	// Keyring takes the place of SecretKey where keys shall change while nodes run. It may be shared. Default: none.
+	Keyring *Keyring
+
 	// Logger gets what a person may want to know. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -228,6 +231,9 @@ func (c Config) memberlist() *memberlist.Config {
 	m.EnableCompression, m.RetransmitMult, m.AwarenessMaxMultiplier, m.GossipNodes = false, 8, 2, 5
 	m.GossipToTheDeadTime = 3 * time.Second
 	m.SecretKey = c.SecretKey
+	if c.Keyring != nil {
+		m.Keyring = c.Keyring.ring
+	}
 	return m
 }
 

@@ -209,9 +209,9 @@ func (g *Gossip) explainLost(err error) error {
 // known returns parts of what memberlist says, from most to least special.
 func known() [4]struct{ part, means string } {
 	return [...]struct{ part, means string }{
-		{"remote state is encrypted and encryption is not configured", "it has a secret key, this node has none"},
-		{"encryption is configured but remote state is not encrypted", "it has no secret key, this node has one"},
-		{"no installed keys could decrypt", "it has another secret key"},
+		{"remote state is encrypted and encryption is not configured", "its gossip is encrypted with a secret key, and this node has none"},
+		{"encryption is configured but remote state is not encrypted", "its gossip is not encrypted, and this node has a secret key"},
+		{"no installed keys could decrypt", "its gossip is encrypted with another key"},
 		{"invalid msgType", "it answers, but not with gossip; is it a gossip address?"},
 	}
 }

@@ -159,9 +159,9 @@ func TestSecretKey(t *testing.T) {
 			by, to *node
 			want   string
 		}{
-			{other, a, "it has another secret key"},
-			{plain, a, "it has a secret key, this node has none"},
-			{a, plain, "it has no secret key, this node has one"},
+			{other, a, "its gossip is encrypted with another key"},
+			{plain, a, "its gossip is encrypted with a secret key, and this node has none"},
+			{a, plain, "its gossip is not encrypted, and this node has a secret key"},
 		} {
 			if _, err := c.by.Join(t.Context(), []string{c.to.Addr()}); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Join = %v, want %q", err, c.want)

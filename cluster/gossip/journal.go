@@ -84,9 +84,9 @@ func (j *journal) Write(line []byte) (int, error) {
 	if _, after, ok := strings.Cut(text, "memberlist: "); ok {
 		text = after
 	}
-	for _, part := range worthy() {
-		if strings.Contains(text, part) {
-			j.warn(part, "memberlist", slog.String("err", text))
+	for _, w := range worthy() {
+		if strings.Contains(text, w.part) {
+			j.warn(w.part, w.message, slog.String("err", text))
 			return len(line), nil
 		}
 	}
@@ -94,14 +94,21 @@ func (j *journal) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// worthy returns parts of what memberlist says that a person should know of.
-func worthy() [6]string {
-	return [...]string{
-		"without encryption",         // a public address and no secret key
-		"UDP probes failed",          // TCP gets through and UDP does not
-		"handler queue full",         // more news than this node can take
-		"Decrypt packet failed",      // somebody has another secret key
-		"Refuting a suspect message", // others hear too little from this node
-		"Refuting a dead message",
+// A worth is a part of what memberlist says that a person should know of, and under which message.
+type worth struct{ part, message string }
+
+// worthy returns them, from most to least special.
+func worthy() [9]worth {
+	const other = "a member's gossip is encrypted with another key"
+	return [...]worth{
+		{"installed keys could decrypt", other}, // packets and streams
+		{"remote state is encrypted and encryption is not configured", "a member's gossip is encrypted, and this node has no key"},
+		{"encryption is configured but remote state is not encrypted", "a member's gossip is not encrypted, and this node's is"},
+		{"Decrypt packet failed", "gossip came that is not encrypted with a key of this node"},
+		{"without encryption", "memberlist"},         // a public address and no secret key
+		{"UDP probes failed", "memberlist"},          // TCP gets through and UDP does not
+		{"handler queue full", "memberlist"},         // more news than this node can take
+		{"Refuting a suspect message", "memberlist"}, // others hear too little from this node
+		{"Refuting a dead message", "memberlist"},
 	}
 }

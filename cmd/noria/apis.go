@@ -30,7 +30,7 @@ func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
 
 // newGRPC returns what answers at --grpc.
 func (s *server) newGRPC(l *limiter, c api.Config) *grpc.Server {
-	g := api.NewGRPC(l, c, s.grpcOptions()...)
+	g := api.NewGRPC(l, c, append(s.locks.grpcOptions(), s.grpcOptions()...)...)
 	gubernatorpb.RegisterV1Server(g, gubernator.New(l, s.log))
 	if s.rules != nil {
 		s.rules.service.Register(g)

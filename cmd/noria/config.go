@@ -115,7 +115,7 @@ func checkFile(path string, b []byte, env map[string]string) (contents, error) {
 	if err := s.check(); err != nil {
 		return contents{}, inFileError(path, err)
 	}
-	if _, _, err := newNode(s, slog.New(slog.DiscardHandler)); err != nil { // opens nothing
+	if _, _, err := newNode(s, nil, slog.New(slog.DiscardHandler)); err != nil { // opens nothing
 		return contents{}, inFileError(path, err)
 	}
 	if in.policy != nil {

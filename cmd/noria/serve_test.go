@@ -190,7 +190,7 @@ func TestPortInUse(t *testing.T) {
 // Whoever opens a node to others is told that there is no TLS, and a slip in a variable is told too.
 func TestWarnings(t *testing.T) {
 	env := []string{"NORIA_LISTEN_APY=:1", "NORIA_SERVICE_HOST=10.0.0.1", "NORIA_PORT=tcp://10.0.0.1:80"}
-	r := start(t, env, append([]string{"serve"}, free("--api", "0.0.0.0:0")...)...)
+	r := start(t, env, append([]string{"serve"}, free("--api", "0.0.0.0:0", "--insecure")...)...)
 	r.line(r.err, `"msg":"ready"`)
 	if line := r.line(r.err, "without TLS"); !strings.Contains(line, `"api":"`) || strings.Contains(line, `"grpc":"`) {
 		t.Errorf("warning is %s, want one about the API alone", line)

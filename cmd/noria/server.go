@@ -16,6 +16,7 @@ import (
 	"github.com/noriahq/noria/transport/auth"
 	"github.com/noriahq/noria/transport/certs"
 	"github.com/noriahq/noria/transport/gateway"
+	"github.com/noriahq/noria/transport/keys"
 	"github.com/noriahq/noria/transport/peer"
 )
 
@@ -25,6 +26,8 @@ type server struct {
 	log      *slog.Logger
 	node     *cluster.Node
 	peers    *peer.Transport
+	locks    *locks
+	keys     *keys.Service // of gossip
 	stopping chan struct{} // closed when the node is no longer ready for new work
 	front    []door        // what clients come in by
 	admin    door
@@ -45,11 +48,14 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	node, peers, err := newNode(s, log)
+	guard, err := openLocks(s, log)
 	if err != nil {
+		return nil, err
+	}
+	srv := &server{settings: s, log: log, locks: guard, stopping: make(chan struct{})}
+	if srv.node, srv.peers, err = newNode(s, srv.guarded, log); err != nil {
 		return nil, &exit{status: statusUsage, err: err}
 	}
-	srv := &server{settings: s, log: log, node: node, peers: peers, stopping: make(chan struct{})}
 	err = errors.Join(probe("gossip", s.listen.gossip, true), probe("peer", s.listen.peer, false), srv.openDoors())
 	if err != nil {
 		srv.closeDoors()
@@ -58,18 +64,13 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	return srv, nil
 }
 
-// newNode returns the node that s describes, and its way to the others.
-func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, error) {
-	transport, err := peer.New(peer.Config{Listen: s.listen.peer, Advertise: s.advertise.peer, Logger: log.With("node", s.name)})
-	if err != nil {
-		return nil, nil, err
-	}
+// newNode returns the node that s describes, and its way to the others. guard, which may be nil, adds locks to both.
+func newNode(s settings, guard func(*peer.Config, *cluster.Config), log *slog.Logger) (*cluster.Node, *peer.Transport, error) {
 	seeds, find := s.seeds()
-	node, err := cluster.New(cluster.Config{
+	own, config := peer.Config{Listen: s.listen.peer, Advertise: s.advertise.peer, Logger: log.With("node", s.name)}, cluster.Config{
 		Name:            s.name,
 		Version:         versionOf(debug.ReadBuildInfo()).short(),
 		Role:            s.role,
-		Transport:       transport,
 		Label:           s.label,
 		Gossip:          s.listen.gossip,
 		GossipAdvertise: s.advertise.gossip,
@@ -83,7 +84,16 @@ func newNode(s settings, log *slog.Logger) (*cluster.Node, *peer.Transport, erro
 		ForgetAfter:     s.forget,
 		MoveRate:        s.moveRate,
 		Logger:          log,
-	})
+	}
+	if guard != nil {
+		guard(&own, &config)
+	}
+	transport, err := peer.New(own)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.Transport = transport
+	node, err := cluster.New(config)
 	return node, transport, err
 }
 
@@ -116,9 +126,9 @@ func (s *server) openDoors() error {
 			return err
 		}
 	}
-	s.admin = open("admin", s.settings.listen.admin, httpDoor(api.NewServer(newAdmin(limiter, s.metricsPage()), profiling, s.log)))
+	s.admin = open("admin", s.settings.listen.admin, httpDoor(s.locks.guardAdmin(api.NewServer(s.withKeys(newAdmin(limiter, s.metricsPage())), profiling, s.log))))
 	s.front = append(s.front,
-		open("api", s.settings.listen.api, httpDoor(api.NewServer(s.newAPI(limiter, config), holding, s.log))),
+		open("api", s.settings.listen.api, httpDoor(s.locks.guardAPI(api.NewServer(s.newAPI(limiter, config), holding, s.log)))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(s.newGRPC(limiter, config))))
 	s.node.SetPolicy(hashOf(p))
 	if proxies(p) {
@@ -195,6 +205,7 @@ func (s *server) run(ctx context.Context) error {
 
 // attend runs in g, until ctx ends, what goes on beside requests.
 func (s *server) attend(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return s.locks.run(ctx) })
 	g.Go(func() error { return s.auth.Run(ctx) })
 	g.Go(func() error { return s.intake.gate.Run(ctx) })
 	if s.gateway != nil {

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/ring"
+	"github.com/noriahq/noria/transport/peerpb"
 )
 
 // Config is what a Transport needs. The zero value listens on 127.0.0.1:7947 and speaks plaintext.
@@ -36,6 +38,14 @@ type Config struct {
 
 	// ClientCredentials are for whom we connect to. Default: plaintext.
 	ClientCredentials credentials.TransportCredentials
+
+	// Identify returns nil if the other end of a connection, which has shown auth, may say that it is the node id; "" is any
+	// node of the cluster. Who is refused hears the error. Default: everybody may say anything.
+	Identify func(auth credentials.AuthInfo, id ring.Member) error
+
+	// Keys does a step of a run that looks at or changes the keys of this node's gossip, which a peer asks for. Its errors
+	// have a gRPC status. Default: peers hear that there are none.
+	Keys func(context.Context, *peerpb.KeysRequest) (*peerpb.KeysResponse, error)
 
 	// MaxQueue is the most asks that wait to be sent to one peer; beyond it an ask ends at once with
 	// cluster.ErrPeerBusy. Default: 8192. Less answers sooner when a peer is slow and degrades more in a burst.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/cluster"
@@ -141,6 +143,10 @@ func (s *session) greet(ctx context.Context, me *identity) (err error) {
 	if hello.ID != s.l.id {
 		return fmt.Errorf("%w: %s is the address of %q now", cluster.ErrPeerRefused, s.l.addr, hello.ID)
 	}
+	from, _ := peer.FromContext(s.stream.Context())
+	if err := s.l.t.identify(from, hello.ID); err != nil {
+		return fmt.Errorf("%w, and we to it: %w", cluster.ErrPeerRefused, err)
+	}
 	if err := me.handler.Hello(hello); err != nil {
 		return fmt.Errorf("%w, and we to it: %w", cluster.ErrPeerRefused, err)
 	}
@@ -171,12 +177,17 @@ func (l *link) why(err, dialed error) error {
 	switch {
 	case errors.Is(err, cluster.ErrPeerRefused):
 		return err
+	case errors.Is(dialed, cluster.ErrPeerRefused):
+		return dialed
 	case dialed != nil:
 		return fmt.Errorf("%w: %w", cluster.ErrPeerLost, dialed)
 	}
 	st, ok := status.FromError(err)
 	if !ok {
 		return fmt.Errorf("%w: %w", cluster.ErrPeerLost, err)
+	}
+	if means := explain(err); strings.Contains(err.Error(), "remote error: tls: ") {
+		return fmt.Errorf("%w: %w", cluster.ErrPeerRefused, means)
 	}
 	switch st.Code() {
 	case codes.FailedPrecondition, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:

@@ -27,13 +27,12 @@ const (
 )
 
 func (t *Transport) serverOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.Creds(t.cfg.ServerCredentials),
+	return append(t.guards(),
 		grpc.ForceServerCodecV2(t.codec),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(16),
-		grpc.MaxHeaderListSize(8 << 10),
+		grpc.MaxHeaderListSize(8<<10),
 		grpc.ConnectionTimeout(helloWait),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
@@ -46,13 +45,13 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: keepTime / 2, PermitWithoutStream: true,
 		}),
-	}
+	)
 }
 
 // dialOptions are for one connection that is not opened again when it breaks.
 func (t *Transport) dialOptions(d *dialer) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithTransportCredentials(t.cfg.ClientCredentials),
+		grpc.WithTransportCredentials(&guestCredentials{t.cfg.ClientCredentials, d}),
 		grpc.WithContextDialer(d.connect),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(t.codec),
@@ -85,13 +84,17 @@ type dialer struct {
 
 func (d *dialer) connect(ctx context.Context, addr string) (net.Conn, error) {
 	conn, err := d.dial(ctx, addr)
-	d.mu.Lock()
-	d.err = err
-	d.mu.Unlock()
+	d.note(err)
 	if err != nil {
 		return nil, err
 	}
 	return direct(conn), nil
+}
+
+func (d *dialer) note(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
 }
 
 func (d *dialer) last() error {

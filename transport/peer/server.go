@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/cluster"
@@ -61,19 +60,16 @@ func gone(stream talkServer, err error) bool {
 }
 
 func (s *service) refuse(stream talkServer, err error) error {
-	from := "unknown"
-	if p, ok := peer.FromContext(stream.Context()); ok {
-		from = p.Addr.String()
-	}
-	s.t.count.refused.Add(1)
-	s.t.complain("stream of a peer refused", from, err)
-	return err
+	return s.t.refuse(stream.Context(), err)
 }
 
 // hello hears who opened the stream and says who answers.
 func (s *service) hello(stream talkServer) (cluster.Hello, error) {
 	hello, err := within(helloWait, func() (cluster.Hello, error) { return firstHello(stream) })
 	if err != nil {
+		return cluster.Hello{}, err
+	}
+	if err := s.t.admit(stream.Context(), hello.ID); err != nil {
 		return cluster.Hello{}, err
 	}
 	if err := s.me.handler.Hello(hello); err != nil {

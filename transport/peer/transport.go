@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/ring"
@@ -192,20 +193,20 @@ func (t *Transport) start(f func()) bool {
 
 // Greet implements cluster.Transport.
 func (t *Transport) Greet(ctx context.Context, addr string) (cluster.Hello, error) {
-	d := &dialer{dial: t.cfg.Dialer}
-	conn, err := grpc.NewClient("passthrough:///"+addr, t.dialOptions(d)...)
-	if err != nil {
-		return cluster.Hello{}, fmt.Errorf("greet %s: %w", addr, err)
-	}
-	defer conn.Close()
-	answer, err := peerpb.NewPeerClient(conn).Greet(ctx, &peerpb.GreetRequest{})
-	if err != nil {
-		if dialed := d.last(); dialed != nil {
-			err = dialed
+	var hello cluster.Hello
+	err := t.once(ctx, addr, func(ctx context.Context, c peerpb.PeerClient) error {
+		var p peer.Peer
+		answer, err := c.Greet(ctx, &peerpb.GreetRequest{}, grpc.Peer(&p))
+		if err != nil {
+			return err
 		}
+		hello = fromProto(answer.GetHello())
+		return t.identify(&p, hello.ID)
+	})
+	if err != nil {
 		return cluster.Hello{}, fmt.Errorf("greet %s: %w", addr, err)
 	}
-	return fromProto(answer.GetHello()), nil
+	return hello, nil
 }
 
 // Close implements cluster.Transport. It blocks until all goroutines of t have ended.

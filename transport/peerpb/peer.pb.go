@@ -425,6 +425,71 @@ func (Source) EnumDescriptor() ([]byte, []int) {
 	return file_peerpb_peer_proto_rawDescGZIP(), []int{6}
 }
 
+// KeysAction is what a KeysRequest wants done.
+type KeysAction int32
+
+const (
+	// List changes nothing.
+	KeysAction_KEYS_ACTION_LIST KeysAction = 0
+	// Begin takes part in the run.
+	KeysAction_KEYS_ACTION_BEGIN KeysAction = 1
+	// Install makes a key understood.
+	KeysAction_KEYS_ACTION_INSTALL KeysAction = 2
+	// Use encrypts with a key that is understood.
+	KeysAction_KEYS_ACTION_USE KeysAction = 3
+	// Remove makes a key not understood any more. It is not the one in use.
+	KeysAction_KEYS_ACTION_REMOVE KeysAction = 4
+	// End ends the run.
+	KeysAction_KEYS_ACTION_END KeysAction = 5
+)
+
+// Enum value maps for KeysAction.
+var (
+	KeysAction_name = map[int32]string{
+		0: "KEYS_ACTION_LIST",
+		1: "KEYS_ACTION_BEGIN",
+		2: "KEYS_ACTION_INSTALL",
+		3: "KEYS_ACTION_USE",
+		4: "KEYS_ACTION_REMOVE",
+		5: "KEYS_ACTION_END",
+	}
+	KeysAction_value = map[string]int32{
+		"KEYS_ACTION_LIST":    0,
+		"KEYS_ACTION_BEGIN":   1,
+		"KEYS_ACTION_INSTALL": 2,
+		"KEYS_ACTION_USE":     3,
+		"KEYS_ACTION_REMOVE":  4,
+		"KEYS_ACTION_END":     5,
+	}
+)
+
+func (x KeysAction) Enum() *KeysAction {
+	p := new(KeysAction)
+	*p = x
+	return p
+}
+
+func (x KeysAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeysAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_peerpb_peer_proto_enumTypes[7].Descriptor()
+}
+
+func (KeysAction) Type() protoreflect.EnumType {
+	return &file_peerpb_peer_proto_enumTypes[7]
+}
+
+func (x KeysAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeysAction.Descriptor instead.
+func (KeysAction) EnumDescriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{7}
+}
+
 // Frame is one message of a Talk.
 type Frame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1302,6 +1367,124 @@ func (x *GreetResponse) GetHello() *Hello {
 	return nil
 }
 
+// KeysRequest is one step of a run that looks at or changes the keys of all members' gossip.
+type KeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// run names the run. A node takes part in one at a time, until it ends or nothing was heard of it for 30 s.
+	Run    string     `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Action KeysAction `protobuf:"varint,2,opt,name=action,proto3,enum=noria.peer.v1.KeysAction" json:"action,omitempty"`
+	// key is the one to install, 16, 24 or 32 bytes.
+	Key []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// id is the one of the key to use or remove: see KeysResponse.
+	Id            string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeysRequest) Reset() {
+	*x = KeysRequest{}
+	mi := &file_peerpb_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeysRequest) ProtoMessage() {}
+
+func (x *KeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeysRequest.ProtoReflect.Descriptor instead.
+func (*KeysRequest) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *KeysRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *KeysRequest) GetAction() KeysAction {
+	if x != nil {
+		return x.Action
+	}
+	return KeysAction_KEYS_ACTION_LIST
+}
+
+func (x *KeysRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *KeysRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// KeysResponse says which keys the peer has, after what was asked.
+type KeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ids are those of its keys, 16 hexadecimal digits each. The first is in use.
+	Ids           []string `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeysResponse) Reset() {
+	*x = KeysResponse{}
+	mi := &file_peerpb_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeysResponse) ProtoMessage() {}
+
+func (x *KeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeysResponse.ProtoReflect.Descriptor instead.
+func (*KeysResponse) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *KeysResponse) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
 var File_peerpb_peer_proto protoreflect.FileDescriptor
 
 const file_peerpb_peer_proto_rawDesc = "" +
@@ -1381,7 +1564,14 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04node\x18\b \x01(\tR\x04node\"\x0e\n" +
 	"\fGreetRequest\";\n" +
 	"\rGreetResponse\x12*\n" +
-	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello*\x84\x01\n" +
+	"\x05hello\x18\x01 \x01(\v2\x14.noria.peer.v1.HelloR\x05hello\"t\n" +
+	"\vKeysRequest\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x121\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x19.noria.peer.v1.KeysActionR\x06action\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\" \n" +
+	"\fKeysResponse\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids*\x84\x01\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
@@ -1422,10 +1612,19 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\rSOURCE_HOLDER\x10\x00\x12\x10\n" +
 	"\fSOURCE_LEASE\x10\x01\x12\x11\n" +
 	"\rSOURCE_DENIAL\x10\x02\x12\x13\n" +
-	"\x0fSOURCE_DEGRADED\x10\x032\x82\x01\n" +
+	"\x0fSOURCE_DEGRADED\x10\x03*\x94\x01\n" +
+	"\n" +
+	"KeysAction\x12\x14\n" +
+	"\x10KEYS_ACTION_LIST\x10\x00\x12\x15\n" +
+	"\x11KEYS_ACTION_BEGIN\x10\x01\x12\x17\n" +
+	"\x13KEYS_ACTION_INSTALL\x10\x02\x12\x13\n" +
+	"\x0fKEYS_ACTION_USE\x10\x03\x12\x16\n" +
+	"\x12KEYS_ACTION_REMOVE\x10\x04\x12\x13\n" +
+	"\x0fKEYS_ACTION_END\x10\x052\xc3\x01\n" +
 	"\x04Peer\x126\n" +
 	"\x04Talk\x12\x14.noria.peer.v1.Frame\x1a\x14.noria.peer.v1.Frame(\x010\x01\x12B\n" +
-	"\x05Greet\x12\x1b.noria.peer.v1.GreetRequest\x1a\x1c.noria.peer.v1.GreetResponseB+Z)github.com/noriahq/noria/transport/peerpbb\x06proto3"
+	"\x05Greet\x12\x1b.noria.peer.v1.GreetRequest\x1a\x1c.noria.peer.v1.GreetResponse\x12?\n" +
+	"\x04Keys\x12\x1a.noria.peer.v1.KeysRequest\x1a\x1b.noria.peer.v1.KeysResponseB+Z)github.com/noriahq/noria/transport/peerpbb\x06proto3"
 
 var (
 	file_peerpb_peer_proto_rawDescOnce sync.Once
@@ -1439,8 +1638,8 @@ func file_peerpb_peer_proto_rawDescGZIP() []byte {
 	return file_peerpb_peer_proto_rawDescData
 }
 
-var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_peerpb_peer_proto_goTypes = []any{
 	(Op)(0),               // 0: noria.peer.v1.Op
 	(Window)(0),           // 1: noria.peer.v1.Window
@@ -1449,42 +1648,48 @@ var file_peerpb_peer_proto_goTypes = []any{
 	(ColdStart)(0),        // 4: noria.peer.v1.ColdStart
 	(Status)(0),           // 5: noria.peer.v1.Status
 	(Source)(0),           // 6: noria.peer.v1.Source
-	(*Frame)(nil),         // 7: noria.peer.v1.Frame
-	(*Hello)(nil),         // 8: noria.peer.v1.Hello
-	(*Ask)(nil),           // 9: noria.peer.v1.Ask
-	(*Check)(nil),         // 10: noria.peer.v1.Check
-	(*Limit)(nil),         // 11: noria.peer.v1.Limit
-	(*Answer)(nil),        // 12: noria.peer.v1.Answer
-	(*Settled)(nil),       // 13: noria.peer.v1.Settled
-	(*Decision)(nil),      // 14: noria.peer.v1.Decision
-	(*GreetRequest)(nil),  // 15: noria.peer.v1.GreetRequest
-	(*GreetResponse)(nil), // 16: noria.peer.v1.GreetResponse
+	(KeysAction)(0),       // 7: noria.peer.v1.KeysAction
+	(*Frame)(nil),         // 8: noria.peer.v1.Frame
+	(*Hello)(nil),         // 9: noria.peer.v1.Hello
+	(*Ask)(nil),           // 10: noria.peer.v1.Ask
+	(*Check)(nil),         // 11: noria.peer.v1.Check
+	(*Limit)(nil),         // 12: noria.peer.v1.Limit
+	(*Answer)(nil),        // 13: noria.peer.v1.Answer
+	(*Settled)(nil),       // 14: noria.peer.v1.Settled
+	(*Decision)(nil),      // 15: noria.peer.v1.Decision
+	(*GreetRequest)(nil),  // 16: noria.peer.v1.GreetRequest
+	(*GreetResponse)(nil), // 17: noria.peer.v1.GreetResponse
+	(*KeysRequest)(nil),   // 18: noria.peer.v1.KeysRequest
+	(*KeysResponse)(nil),  // 19: noria.peer.v1.KeysResponse
 }
 var file_peerpb_peer_proto_depIdxs = []int32{
-	8,  // 0: noria.peer.v1.Frame.hello:type_name -> noria.peer.v1.Hello
-	9,  // 1: noria.peer.v1.Frame.asks:type_name -> noria.peer.v1.Ask
-	12, // 2: noria.peer.v1.Frame.answers:type_name -> noria.peer.v1.Answer
+	9,  // 0: noria.peer.v1.Frame.hello:type_name -> noria.peer.v1.Hello
+	10, // 1: noria.peer.v1.Frame.asks:type_name -> noria.peer.v1.Ask
+	13, // 2: noria.peer.v1.Frame.answers:type_name -> noria.peer.v1.Answer
 	0,  // 3: noria.peer.v1.Ask.op:type_name -> noria.peer.v1.Op
-	10, // 4: noria.peer.v1.Ask.checks:type_name -> noria.peer.v1.Check
-	11, // 5: noria.peer.v1.Check.limit:type_name -> noria.peer.v1.Limit
+	11, // 4: noria.peer.v1.Ask.checks:type_name -> noria.peer.v1.Check
+	12, // 5: noria.peer.v1.Check.limit:type_name -> noria.peer.v1.Limit
 	2,  // 6: noria.peer.v1.Check.on_lost:type_name -> noria.peer.v1.OnLost
 	3,  // 7: noria.peer.v1.Check.durability:type_name -> noria.peer.v1.Durability
 	4,  // 8: noria.peer.v1.Check.cold_start:type_name -> noria.peer.v1.ColdStart
 	1,  // 9: noria.peer.v1.Limit.window:type_name -> noria.peer.v1.Window
 	5,  // 10: noria.peer.v1.Answer.status:type_name -> noria.peer.v1.Status
-	14, // 11: noria.peer.v1.Answer.decisions:type_name -> noria.peer.v1.Decision
-	13, // 12: noria.peer.v1.Answer.settled:type_name -> noria.peer.v1.Settled
+	15, // 11: noria.peer.v1.Answer.decisions:type_name -> noria.peer.v1.Decision
+	14, // 12: noria.peer.v1.Answer.settled:type_name -> noria.peer.v1.Settled
 	6,  // 13: noria.peer.v1.Decision.source:type_name -> noria.peer.v1.Source
-	8,  // 14: noria.peer.v1.GreetResponse.hello:type_name -> noria.peer.v1.Hello
-	7,  // 15: noria.peer.v1.Peer.Talk:input_type -> noria.peer.v1.Frame
-	15, // 16: noria.peer.v1.Peer.Greet:input_type -> noria.peer.v1.GreetRequest
-	7,  // 17: noria.peer.v1.Peer.Talk:output_type -> noria.peer.v1.Frame
-	16, // 18: noria.peer.v1.Peer.Greet:output_type -> noria.peer.v1.GreetResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 14: noria.peer.v1.GreetResponse.hello:type_name -> noria.peer.v1.Hello
+	7,  // 15: noria.peer.v1.KeysRequest.action:type_name -> noria.peer.v1.KeysAction
+	8,  // 16: noria.peer.v1.Peer.Talk:input_type -> noria.peer.v1.Frame
+	16, // 17: noria.peer.v1.Peer.Greet:input_type -> noria.peer.v1.GreetRequest
+	18, // 18: noria.peer.v1.Peer.Keys:input_type -> noria.peer.v1.KeysRequest
+	8,  // 19: noria.peer.v1.Peer.Talk:output_type -> noria.peer.v1.Frame
+	17, // 20: noria.peer.v1.Peer.Greet:output_type -> noria.peer.v1.GreetResponse
+	19, // 21: noria.peer.v1.Peer.Keys:output_type -> noria.peer.v1.KeysResponse
+	19, // [19:22] is the sub-list for method output_type
+	16, // [16:19] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_peerpb_peer_proto_init() }
@@ -1497,8 +1702,8 @@ func file_peerpb_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peerpb_peer_proto_rawDesc), len(file_peerpb_peer_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   10,
+			NumEnums:      8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

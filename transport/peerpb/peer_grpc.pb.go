@@ -29,6 +29,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Peer_Talk_FullMethodName  = "/noria.peer.v1.Peer/Talk"
 	Peer_Greet_FullMethodName = "/noria.peer.v1.Peer/Greet"
+	Peer_Keys_FullMethodName  = "/noria.peer.v1.Peer/Keys"
 )
 
 // PeerClient is the client API for Peer service.
@@ -46,6 +47,13 @@ type PeerClient interface {
 	Talk(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 	// Greet tells who the peer is. It is for those who do not know their peers yet and does not look at who asks.
 	Greet(ctx context.Context, in *GreetRequest, opts ...grpc.CallOption) (*GreetResponse, error)
+	// Keys looks at or changes the keys that encrypt the peer's gossip. The peer ends it with
+	//
+	//	UNIMPLEMENTED        if its gossip has no keys
+	//	ABORTED              if another run is changing them
+	//	INVALID_ARGUMENT     if what is asked makes no sense, such as to use a key that is not there
+	//	INTERNAL             if they cannot be written to where a restart finds them
+	Keys(ctx context.Context, in *KeysRequest, opts ...grpc.CallOption) (*KeysResponse, error)
 }
 
 type peerClient struct {
@@ -79,6 +87,16 @@ func (c *peerClient) Greet(ctx context.Context, in *GreetRequest, opts ...grpc.C
 	return out, nil
 }
 
+func (c *peerClient) Keys(ctx context.Context, in *KeysRequest, opts ...grpc.CallOption) (*KeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(KeysResponse)
+	err := c.cc.Invoke(ctx, Peer_Keys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -94,6 +112,13 @@ type PeerServer interface {
 	Talk(grpc.BidiStreamingServer[Frame, Frame]) error
 	// Greet tells who the peer is. It is for those who do not know their peers yet and does not look at who asks.
 	Greet(context.Context, *GreetRequest) (*GreetResponse, error)
+	// Keys looks at or changes the keys that encrypt the peer's gossip. The peer ends it with
+	//
+	//	UNIMPLEMENTED        if its gossip has no keys
+	//	ABORTED              if another run is changing them
+	//	INVALID_ARGUMENT     if what is asked makes no sense, such as to use a key that is not there
+	//	INTERNAL             if they cannot be written to where a restart finds them
+	Keys(context.Context, *KeysRequest) (*KeysResponse, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -109,6 +134,9 @@ func (UnimplementedPeerServer) Talk(grpc.BidiStreamingServer[Frame, Frame]) erro
 }
 func (UnimplementedPeerServer) Greet(context.Context, *GreetRequest) (*GreetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Greet not implemented")
+}
+func (UnimplementedPeerServer) Keys(context.Context, *KeysRequest) (*KeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Keys not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -156,6 +184,24 @@ func _Peer_Greet_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Keys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(KeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Keys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Keys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Keys(ctx, req.(*KeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -166,6 +212,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Greet",
 			Handler:    _Peer_Greet_Handler,
+		},
+		{
+			MethodName: "Keys",
+			Handler:    _Peer_Keys_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

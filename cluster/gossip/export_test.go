@@ -1,0 +1,4 @@
+package gossip
+
+// NameOf is what memberlist calls a node.
+var NameOf = nameOf
