@@ -30,11 +30,12 @@ func (n *Node) announce(ctx context.Context) error {
 	return nil
 }
 
-// settled returns when this node has all that it should hold, or after a while nevertheless: what it lacks others decide on.
+// settled returns when this node has all that it should hold, and what it had saved is merged where it belongs, or after a
+// while nevertheless: what it lacks others decide on.
 func (n *Node) settled(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, 2*agreeWait)
 	defer cancel()
-	err := n.poll(soon, func() bool { return n.wants() == 0 })
+	err := n.poll(soon, func() bool { return n.wants() == 0 && n.unmerged() == 0 })
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		n.log.Warn("not all partitions have come, serving nevertheless", "took", 2*agreeWait)
 		return nil

@@ -195,7 +195,19 @@ func (n *Node) newHolding(partitions int) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	var (
+		saved *bucket.Store
+		epoch time.Time
+	)
+	if n.saving.dir != nil {
+		epoch = n.base
+		saved, err = bucket.NewStore(bucket.StoreConfig{Partitions: partitions, MaxKeys: c.MaxKeys, MaxReservations: c.MaxReservations, Epoch: n.base})
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
 	n.core, err = core.New(core.Config{
+		Saved: saved, Epoch: epoch,
 		Self: n.name, Boot: n.boot, Gateway: n.isGateway(), Store: n.store, Replicas: n.replicas, Partitions: partitions, Tick: coreTick,
 		Founder: !c.seeks() || c.Alone, Fence: c.Fence, Forget: c.ForgetAfter, Pace: c.MoveRate,
 	})

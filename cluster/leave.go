@@ -9,6 +9,9 @@ import (
 // Leave takes the node out of the cluster: it hands all that it holds to the others, who forget nothing, and then goes. It
 // blocks until that is done, the replicas that it keeps are elsewhere too, for which it waits 10 s at most, and gossip has
 // spread it, or ctx ends; then the rest is taken from replicas, as after a crash.
+// With Config.State it saves what it has before that, and what it has yet after it: nothing where others took it over. From then
+// on it decides on nothing any more, so that what is saved is the last word.
+//
 // The node answers peers and callers until Run's context ends, which is up to the caller; Status says at once that it is not
 // ready. It returns ErrNotReady before Run has opened the ports.
 func (n *Node) Leave(ctx context.Context) error {
@@ -20,6 +23,8 @@ func (n *Node) Leave(ctx context.Context) error {
 		return ErrNotReady
 	}
 	n.log.Info("leaving")
+	n.saveFirst(ctx)
+	defer n.saveLast()
 	n.endLeases(ctx)
 	g.SetDraining(true) // so that the others claim what it holds, and do not take it for missing
 	if err := n.poll(ctx, n.alone); err != nil {

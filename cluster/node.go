@@ -45,6 +45,7 @@ type Node struct {
 	denials  denials
 	leases   leases
 	unheld   unheld
+	saving   saving
 	deniedTo deniedTo
 	decided  decidedChecks
 	hot      hot
@@ -99,6 +100,9 @@ func New(c Config) (*Node, error) {
 		return nil, fmt.Errorf("%w: Ring: %w", ErrConfig, err)
 	}
 	partitions := empty.Params().Partitions
+	if err := n.initState(partitions); err != nil {
+		return nil, err
+	}
 	n.lastHold.Store(n.boot) // those of an earlier run may still be remembered elsewhere
 	if err := n.newHolding(partitions); err != nil {
 		return nil, err
@@ -141,6 +145,7 @@ func (n *Node) now() bucket.Instant { return bucket.Instant(time.Since(n.base)) 
 func (n *Node) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	n.load(ctx)
 	g, err := n.open(cancel)
 	if err != nil {
 		return err
@@ -158,6 +163,7 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return n.sweep(ctx) })
 	tasks.Go(func() error { return n.beat(ctx) })
 	tasks.Go(func() error { return n.settle(ctx) })
+	tasks.Go(func() error { return n.saveOften(ctx) })
 	tasks.Go(func() error { return n.borrow(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()

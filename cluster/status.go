@@ -30,6 +30,7 @@ type Status struct {
 	Repeated     uint64         `json:"repeated"`     // checks that were denied by what their holder had said before
 	Leased       uint64         `json:"leased"`       // checks that were admitted by what holders have lent
 	Uptime       time.Duration  `json:"uptime_ns"`    // since Run
+	State        *StateStatus   `json:"state,omitempty"`
 }
 
 // MemberStatus is what a node knows of one member.
@@ -63,6 +64,7 @@ func (n *Node) Status() Status {
 		s.Uptime = time.Since(n.started)
 	}
 	n.mu.Unlock()
+	s.State = n.stateStatus()
 	v := n.view.Load()
 	if v == nil {
 		return s

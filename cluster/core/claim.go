@@ -98,6 +98,9 @@ func (n *Core) claimed(m *member, msg *Message) []Place {
 		p := int(part)
 		q := &n.parts[p]
 		places[i] = Place{Partition: part, Term: max(q.term, q.toTerm), Copy: q.copy, Status: n.stance(m, p)}
+		if q.copy == 0 && q.state == away { // an orphan is started from what was saved rather than from nothing
+			places[i].Copy = q.saved
+		}
 		if q.state == away && q.term > 0 && q.holder != m.id { // else it is a guess
 			places[i].Holder = q.holder
 		}

@@ -26,7 +26,15 @@ type Config struct {
 	// Replicas keeps the copies of what others hold. All of its partitions are frozen for good.
 	Replicas *bucket.Store
 
-	// Partitions is the number of partitions of both stores and of the ring.
+	// Saved, where not nil, is room for what the node had saved in an earlier run, for Load. All of its partitions are frozen
+	// for good. It is let go of once all of that is merged with what others know.
+	Saved *bucket.Store
+
+	// Epoch, where not zero, is the wall time of Instant 0. Then the terms of what is started from less than a replica begin
+	// anew by it, so that what is loaded is told from what came after it. All nodes that save something need it.
+	Epoch time.Time
+
+	// Partitions is the number of partitions of the stores and of the ring.
 	Partitions int
 
 	// Tick is how often the owner calls Tick. Default: 20ms. It is also how old a replica is at most when it is sent.

@@ -56,6 +56,10 @@ type Core struct {
 	// Who is not in the view any more and may decide yet, and until when: it was answered by this node before.
 	lately map[ring.Member]lateness
 
+	unsaved int  // partitions of which something was saved that is not merged yet
+	lost    bool // what was saved could not be read
+	sealed  bool // this node decides on nothing any more
+
 	held int  // partitions whose buckets are here and that this node decides on
 	calm bool // nothing is wanted or in doubt since reclaim last looked
 
@@ -126,6 +130,9 @@ func New(c Config) (*Core, error) {
 	for p := range n.parts {
 		n.Store.Freeze(p)
 		n.Replicas.Freeze(p)
+		if n.Saved != nil {
+			n.Saved.Freeze(p)
+		}
 	}
 	n.pace.refill(math.MaxInt64, &n.Config)
 	n.pace.last = 0
@@ -166,6 +173,9 @@ func (n *Core) Holder(p ring.Partition) (ring.Member, Term) {
 	}
 	return "", q.term
 }
+
+// LostSaved notes that what this node had saved cannot be read: a partition that it starts from nothing was more than that.
+func (n *Core) LostSaved() { n.lost = true }
 
 // Learn notes that somebody who was asked takes holder for the holder of p, "" if it does not know, and has heard of term.
 func (n *Core) Learn(p ring.Partition, holder ring.Member, term Term) {

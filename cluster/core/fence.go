@@ -59,6 +59,10 @@ func (n *Core) refence(now bucket.Instant) {
 	if n.Gateway {
 		return // it decides on nothing, whoever hears it
 	}
+	if n.sealed {
+		n.pass(now)
+		return
+	}
 	need := size / 2 // besides this node
 	until := int64(math.MaxInt64)
 	if need > 0 {

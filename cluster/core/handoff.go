@@ -174,6 +174,7 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if q.copy > 0 {
 		n.forget(p) // what has come is newer
 	}
+	n.unsave(now, p, pl.Term)
 	n.hold(p, max(pl.Term, q.term.next()))
 	n.moved(TakenIn, from.id)
 	q.doubt = false
@@ -254,7 +255,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 func (n *Core) fetchedBy(m *member, msg *Message) {
 	for _, part := range msg.Wanted {
 		p := int(part)
-		if n.parts[p].copy > 0 && n.table != nil && n.table.Target(part) == m.id && len(m.fetch) < len(n.parts) {
+		if (n.parts[p].copy > 0 || n.parts[p].saved > 0) && n.table != nil && n.table.Target(part) == m.id && len(m.fetch) < len(n.parts) {
 			m.fetch = append(m.fetch, fetched{p, msg.Round})
 		}
 	}
@@ -264,8 +265,16 @@ func (n *Core) fetchedBy(m *member, msg *Message) {
 func (n *Core) handReplicas(now bucket.Instant, m *member) {
 	k := n.handoffs(now, m)
 	drain(m, &m.fetch, k, func(f fetched) {
-		if q := &n.parts[f.p]; q.copy > 0 && q.state == away {
-			k.add(n.parcels(now, f.p, n.Replicas, Parcel{Partition: ring.Partition(f.p), Term: q.copy, Round: f.round, Stale: true})...)
+		q := &n.parts[f.p]
+		first := Parcel{Partition: ring.Partition(f.p), Round: f.round, Stale: true}
+		switch {
+		case q.state != away:
+		case q.copy > 0:
+			first.Term = q.copy
+			k.add(n.parcels(now, f.p, n.Replicas, first)...)
+		case q.saved > 0:
+			first.Term = q.saved
+			k.add(n.parcels(now, f.p, n.Saved, first)...)
 		}
 	})
 }

@@ -18,6 +18,7 @@ const (
 	Fetch                 // send me your replicas of these partitions, nobody has them
 	Replicate             // copies of buckets that I hold
 	Release               // you need not keep replicas of these partitions any more
+	Merge                 // I had saved something of these partitions, which you hold; since protocol 5
 	kinds
 )
 
@@ -32,7 +33,7 @@ type Message struct {
 	Missed []Run            // of a beat: dead members that count for the majority
 	Gone   []Run            // of a beat: members that have left, or whose processes have ended
 	Gates  []Run            // of a beat: gateways that went without a word
-	Parts  []Parcel         // of a handoff, of replicas, or without buckets of a release
+	Parts  []Parcel         // of a handoff, of replicas, of a merge, or without buckets of a release, or of a merge's question
 }
 
 // A Run is one run of a member.
@@ -71,10 +72,10 @@ type Reply struct {
 	Gone   []Run
 	Gates  []Run
 	Places []Place          // of a claim: one for each of Wanted
-	Taken  []ring.Partition // of a handoff: those that are held now
-	Partly []ring.Partition // of a handoff: those of which more parcels have to come
+	Taken  []ring.Partition // of a handoff: those that are held now; of a merge: those that nothing is missing of
+	Partly []ring.Partition // of a handoff: those of which more parcels have to come; of a merge: those that are wanted
 	Never  []ring.Partition // of a handoff: those that have not arrived by that term, and will not be let in
-	Over   []Place          // of replicas: those that somebody else holds at a higher term
+	Over   []Place          // of replicas: those that somebody else holds at a higher term; of a merge: those not held here
 }
 
 // A Place is what a node says of one partition.

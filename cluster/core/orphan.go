@@ -63,16 +63,33 @@ func (n *Core) best(p int) Term {
 // recover starts p, which nobody has, with what this node knows of it.
 func (n *Core) recover(now bucket.Instant, p int) {
 	q := &n.parts[p]
-	how := Promoted
-	switch restored := n.restore(now, p); {
+	replica := n.restore(now, p)
+	had := Term(0) // by which who had it last held it, as far as what is here tells
+	if replica || q.state != away {
+		had = q.mine
+	}
+	term := max(q.term, q.saved)
+	how, since, cold := Promoted, now, false
+	switch {
+	case q.saved > 0:
+		if !replica {
+			since, cold = n.Saved.Cold(p)
+		}
 	case q.term == 0:
-		how = Founded
-	case !restored && q.state == away:
-		n.Store.SetCold(p, now, true)
-		how = Cold
+		how, cold = Founded, n.lost
+	case !replica && q.state == away:
+		how, cold = Cold, true
+	}
+	n.unsave(now, p, had)
+	if cold {
+		n.Store.SetCold(p, since, true)
 	}
 	n.moved(how, "")
-	n.hold(p, q.term.next())
+	if !replica {
+		n.hold(p, n.newEra(now, term))
+		return
+	}
+	n.hold(p, term.next())
 }
 
 // restore merges the replica of p, if there is one, into what this node has of p.

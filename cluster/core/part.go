@@ -38,6 +38,12 @@ type part struct {
 	heir    ring.Member // who has the whole replica of what this node holds, "" if nobody
 	fill    ring.Member // in whose fill queue it waits
 
+	// Of what this node had saved.
+	saved      Term        // by which it held it then, 0 if there is nothing
+	bring      ring.Member // who is asked to take it
+	bringRound uint64      // of the parcels that are on their way, 0 while it is only asked
+	bringLeft  int         // of them
+
 	fillRound uint64 // of the whole replica that was sent last
 	fillLeft  int    // parcels of it that have not arrived, as far as is known
 }

@@ -44,6 +44,12 @@ const (
 	plantGiveTwice            // what is given back is given once more when it is said again
 	plantGiveLent             // what is given back is counted as if nothing were lent
 	plants
+
+	// Those that only a fleet finds which starts again from what it has saved.
+	plantSavedReplaces // what was saved replaces what is there
+	plantSavedStays    // what was saved is not brought to who holds the partition
+	plantSavedTwice    // the time since it was saved counts twice
+	savedPlants
 )
 
 // halved returns states with half of their debts, for plantHalve.

@@ -34,6 +34,8 @@ type sim struct {
 	gifts simGifts
 	fair  simFair
 
+	saves simSaves
+
 	asked, answered, gone, degraded, allowed int
 	ids                                      int
 	spent                                    int              // requests answered from leases

@@ -22,10 +22,12 @@ const (
 	flaps                      // gossip takes the living for dead
 	everything
 	scenarios
+
+	blackouts = scenarios // all stop, and start again from what they have saved; TestSimSaved alone tries it
 )
 
 func (k scenario) String() string {
-	return [...]string{"moves", "rough moves", "kills", "deaths", "pauses", "cuts", "one-way cuts", "restarts", "flaps", "everything"}[k]
+	return [...]string{"moves", "rough moves", "kills", "deaths", "pauses", "cuts", "one-way cuts", "restarts", "flaps", "everything", "blackouts"}[k]
 }
 
 // calmly says whether nodes only join and leave.
@@ -47,6 +49,7 @@ func (s *sim) fault(until time.Duration) {
 		cutsOneWay: {s.cutOneWay},
 		restarts:   {s.restart, s.restart, s.rolling},
 		flaps:      {s.flap, s.flap, s.suspect},
+		blackouts:  {s.join, s.leave, s.blackout, s.blackout},
 		everything: {s.join, s.leave, s.kill, s.die, s.pause, s.cut, s.cutOneWay, s.restart, s.flap, s.suspect, s.cutAndLeave},
 	}[s.kind]
 	kinds[s.rng.IntN(len(kinds))]()
@@ -158,6 +161,7 @@ func (s *sim) drained(n *simNode, then func()) {
 				s.fail("%s has left, and keeps %d replicas that their holders may have nowhere else, after %v", n.id, kept, s.now-n.drains)
 			}
 			s.end(n, true)
+			s.saves.left = s.now
 			for _, o := range s.alive {
 				s.unlearn(o, n, s.lag(), true)
 			}

@@ -103,7 +103,7 @@ func (s *sim) ask(k *simKey, n *simNode) {
 	if k.limit.Lendable() {
 		r.cost += s.rng.Int64N(12)
 	}
-	if s.kind.calmly() && s.rng.IntN(4) == 0 {
+	if (s.kind.calmly() || s.saves.gentle) && s.rng.IntN(4) == 0 {
 		s.ids++
 		r.name = fmt.Sprint("id ", s.ids)
 		twice := r
@@ -120,7 +120,7 @@ func (s *sim) ask(k *simKey, n *simNode) {
 // begin sends r. A client does not ask a node that is not ready, or that leaves.
 func (s *sim) begin(r *request) {
 	n := r.at
-	n.ready = n.ready || n.core.table != nil && n.core.Wants() == 0 && (!n.gateway || s.served(n))
+	n.ready = n.ready || n.core.table != nil && n.core.Wants() == 0 && n.core.Unsaved() == 0 && (!n.gateway || s.served(n))
 	if !n.ready || n.draining || s.now < n.paused {
 		return
 	}

@@ -37,6 +37,8 @@ type simNode struct {
 	faults   []span
 	kept     [simPartitions]ring.Member // who had the whole replica when the last fault began
 	met      map[ring.Member]uint64     // the last run of each node that it has seen
+
+	lately [simPartitions]time.Duration // when it last had a partition when it saved
 }
 
 // start starts a node that holds, or a new run of one.
@@ -54,12 +56,14 @@ func (s *sim) startAs(id ring.Member, gateway bool) *simNode {
 		n.boot = was.boot + 1
 	}
 	n.store, n.replicas = simStore(), simStore()
-	c, err := New(Config{Founder: first, Gateway: gateway, Self: id, Boot: n.boot, Store: n.store, Replicas: n.replicas, Partitions: simPartitions, Pace: s.pace})
+	saved, epoch := s.room4saved(n)
+	c, err := New(Config{Saved: saved, Epoch: epoch, Founder: first, Gateway: gateway, Self: id, Boot: n.boot, Store: n.store, Replicas: n.replicas, Partitions: simPartitions, Pace: s.pace})
 	if err != nil {
 		panic(err)
 	}
 	c.plant = s.plant
 	n.core = c
+	s.loadSaved(n)
 	s.nodes[id] = n
 	s.alive = append(s.alive, n)
 	slices.SortFunc(s.alive, func(a, b *simNode) int { return strings.Compare(string(a.id), string(b.id)) })

@@ -253,10 +253,10 @@ func (s *sim) forgiveBooked(n *simNode, p int, all bool) {
 			continue
 		}
 		for _, b := range k.all {
-			if b.admitted && s.now-b.at < memoryMost && (all || b.by != n && s.mayLose(b.by, b.at)) {
+			if b.admitted && s.now-b.at < memoryMost && (all || b.by != n && s.mayLose(b.by, b.at) || s.unsaved(p, b.at)) {
 				b.forgiven = true
 			}
-			if b.settled && b.said.Charged > b.cost && (all || b.saidBy != n && s.mayLose(b.saidBy, b.saidAt)) {
+			if b.settled && b.said.Charged > b.cost && (all || b.saidBy != n && s.mayLose(b.saidBy, b.saidAt) || s.unsaved(p, b.saidAt)) {
 				b.waived = true
 			}
 		}

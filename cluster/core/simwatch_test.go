@@ -204,14 +204,14 @@ func (s *sim) begun(n *simNode, p int) {
 		}
 		k.judge.lost(s.now - s.last[p])
 		if !given {
-			k.judge.forgive(s.now, func(a *admission) bool { return all || a.node != n && s.mayLose(a.node, a.at) })
+			k.judge.forgive(s.now, func(a *admission) bool { return all || a.node != n && s.mayLose(a.node, a.at) || s.unsaved(p, a.at) })
 		}
 	}
 	if !given {
 		s.forgiveBooked(n, p, all)
 		s.forgiveSold(p, all)
 	}
-	s.owner[p] = n
+	s.owner[p], s.saves.begun[p] = n, true
 }
 
 // check looks at the promises that hold once all see the same for a while.

@@ -36,6 +36,7 @@ func (n *Core) Tick(now bucket.Instant) {
 	}
 	each(n.handReplicas)
 	each(n.hand) // before whole replicas, which have what is left of the pace
+	n.bring(now)
 	each(n.fillNext)
 	each(n.releaseNext)
 }
@@ -62,6 +63,7 @@ const inflightMost = 16
 func (n *Core) push(now bucket.Instant, m *member) {
 	n.handReplicas(now, m)
 	n.hand(now, m)
+	n.bringNext(now, m)
 	n.fillNext(now, m)
 }
 
@@ -99,6 +101,8 @@ func (n *Core) Tell(now bucket.Instant, from ring.Member, msg *Message) *Reply {
 		r.Over = n.copied(now, m, msg)
 	case Release:
 		n.released(msg)
+	case Merge:
+		n.broughtBy(now, msg, r)
 	}
 	return r
 }
@@ -163,6 +167,8 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 			m.resume = now + bucket.Instant(n.Retry)
 			m.releaseAgain(o.Msg)
 		}
+	case Merge:
+		n.brought(now, m, o.Msg, known)
 	default: // there is nothing to note
 	}
 	if known != nil { // or else at the next Tick: a member that refuses is not asked again at once
@@ -170,4 +176,4 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 	}
 }
 
-func bulky(k Kind) bool { return k == Handoff || k == Replicate }
+func bulky(k Kind) bool { return k == Handoff || k == Replicate || k == Merge }

@@ -57,12 +57,15 @@ type member struct {
 	inflight int            // messages under way
 	bulk     int            // handoffs and replicas among them
 
-	queue  []int            // partitions that it is to be sent: first those that nobody decides on, then as it claimed them
-	fills  []int            // partitions whose whole replica it is to be sent
-	fetch  []fetched        // replicas that it is to be sent
-	rid    []ring.Partition // whose replicas it need not keep
-	handed bucket.Instant   // when it has last handed something over
-	resume bucket.Instant   // when it may be handed something again
+	queue   []int            // partitions that it is to be sent: first those that nobody decides on, then as it claimed them
+	fills   []int            // partitions whose whole replica it is to be sent
+	fetch   []fetched        // replicas that it is to be sent
+	ask     []int            // partitions of which it is to be asked whether it wants what was saved
+	brings  []int            // partitions of which it wants that
+	rid     []ring.Partition // whose replicas it need not keep
+	handed  bucket.Instant   // when it has last handed something over
+	resume  bucket.Instant   // when it may be handed something again
+	bringAt bucket.Instant   // when it may be asked again to take what was saved
 
 	changes [][]bucket.Change // that it is to be sent, by partition
 }
@@ -157,6 +160,9 @@ func (n *Core) lose(id ring.Member) {
 		}
 		if q.fill == id {
 			q.fill = ""
+		}
+		if q.bring == id {
+			q.bring = ""
 		}
 		if q.state == sending && q.to == id { // it may have arrived, and may have been admitted from: a crash
 			q.holder = ""
