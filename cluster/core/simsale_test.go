@@ -181,13 +181,10 @@ func (s *sim) saleAnswered(m, n *simNode, b *simBuyer, allowed bool) {
 	})
 }
 
-// forgiveSold takes what was sold of partition p as lost if all who knew were lost at once.
+// forgiveSold takes what was sold of partition p as lost if all who knew were lost at once, or before they saved it.
 func (s *sim) forgiveSold(p int, all bool) {
-	if !all {
-		return
-	}
 	for _, b := range s.fair.buyers {
-		if int(b.sale.part) == p && b.told && !b.lost {
+		if int(b.sale.part) == p && b.told && !b.lost && (all || s.unsaved(p, b.at)) {
 			b.lost = true
 			b.sale.sold--
 		}
