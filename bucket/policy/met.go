@@ -41,3 +41,17 @@ func (m *Met) Keys(dst []string) []string {
 	}
 	return dst
 }
+
+// LimitOf returns the name of the limit that key, one of Met.Keys, is of, "" if it is of none or of one whose name is so long that
+// keys have its hash. It is a part of key.
+func LimitOf(key string) string {
+	digits := 0
+	n := 0
+	for ; digits < len(key) && digits < 4 && key[digits] >= '0' && key[digits] <= '9'; digits++ {
+		n = 10*n + int(key[digits]-'0')
+	}
+	if digits == 0 || digits >= len(key) || key[digits] != plain || n > len(key)-digits-1 {
+		return ""
+	}
+	return key[digits+1 : digits+1+n]
+}

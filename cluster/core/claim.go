@@ -79,6 +79,7 @@ func (n *Core) begin(now bucket.Instant, want func(p int) bool) {
 	if len(c.wanted) == 0 {
 		return
 	}
+	n.counts.Claims++
 	c.round, c.stuck, c.copies = n.seq, map[int]bool{}, map[int]origin{}
 	wanted := make([]ring.Partition, len(c.wanted))
 	for i, p := range c.wanted {

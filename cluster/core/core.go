@@ -63,11 +63,12 @@ type Core struct {
 	held int  // partitions whose buckets are here and that this node decides on
 	calm bool // nothing is wanted or in doubt since reclaim last looked
 
-	claim claim
-	pace  pace
-	turn  int    // counts Ticks
-	seq   uint64 // of rounds, and of messages with replicas
-	out   []Out
+	claim  claim
+	counts Counts
+	pace   pace
+	turn   int    // counts Ticks
+	seq    uint64 // of rounds, and of messages with replicas
+	out    []Out
 
 	routes  []atomic.Uint64 // of the partitions, for Route
 	names   atomic.Pointer[[]ring.Member]

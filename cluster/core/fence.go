@@ -102,6 +102,9 @@ func (n *Core) pass(now bucket.Instant) {
 	if n.held == 0 && n.lapsed {
 		return
 	}
+	if !n.lapsed {
+		n.counts.Fenced++
+	}
 	n.lapsed = true
 	for p := range n.parts {
 		switch q := &n.parts[p]; q.state {

@@ -14,6 +14,7 @@ const (
 	Founded               // nobody has ever had them
 	Fenced                // this node stopped deciding on them because not enough members hear it
 	GivenUp               // the member has them by a higher term
+	hows
 )
 
 // A Move is how partitions changed hands, and between this node and whom: "" where there is nobody.
@@ -22,12 +23,13 @@ type Move struct {
 	With ring.Member
 }
 
-// moved counts a partition that changed hands, until Moves is asked.
+// moved counts a partition that changed hands, for Standing, and until Moves is asked.
 func (n *Core) moved(how How, with ring.Member) {
 	if n.moves == nil {
 		n.moves = map[Move]int{}
 	}
 	n.moves[Move{how, with}]++
+	n.counts.Moved[how]++
 }
 
 // Moves returns how many partitions changed hands since it was called last, and how; nil if none did.

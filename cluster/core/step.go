@@ -161,6 +161,7 @@ func (n *Core) Done(now bucket.Instant, o Out, r *Reply) {
 		}
 		n.delivered(now, m, o.Msg, known)
 	case Replicate:
+		m.acknowledged(now, o.Sent, known != nil)
 		n.copiedBy(m, o.Msg, known)
 	case Release:
 		if known == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -68,6 +69,8 @@ type member struct {
 	bringAt bucket.Instant   // when it may be asked again to take what was saved
 
 	changes [][]bucket.Change // that it is to be sent, by partition
+	behind  bucket.Instant    // when the oldest changes were sent that may not have arrived, 0 if all have
+	acked   time.Duration     // how long the last changes took to be acknowledged
 }
 
 // noIndex is the index of who is not in a table: TargetIndex returns another one for nobody.

@@ -20,6 +20,7 @@ const (
 type journal struct {
 	logger *slog.Logger
 	lines  chan slog.Record
+	troubles
 
 	mu   sync.Mutex
 	said map[string]time.Time // guarded by mu
@@ -84,6 +85,7 @@ func (j *journal) Write(line []byte) (int, error) {
 	if _, after, ok := strings.Cut(text, "memberlist: "); ok {
 		text = after
 	}
+	j.count(text)
 	for _, w := range worthy() {
 		if strings.Contains(text, w.part) {
 			j.warn(w.part, w.message, slog.String("err", text))

@@ -15,11 +15,13 @@ import (
 
 // newAPI returns what answers at --api.
 func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
-	own, others := s.rules.beside(api.NewHTTP(l, c)), gubernator.New(l, s.log)
+	own := s.requests.HTTP("api", s.rules.beside(api.NewHTTP(s.counted("http", l), c)))
+	others := s.requests.HTTP("gubernator", gubernator.New(s.counted("gubernator", l), s.log))
+	asked := s.requests.HTTP("auth", s.auth)
 	return shed.Handler(s.intake.gate, apiKind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case strings.HasPrefix(path, auth.Path):
-			s.auth.ServeHTTP(w, r)
+			asked.ServeHTTP(w, r)
 		case path == gubernator.PathGetRateLimits, path == gubernator.PathHealthCheck, path == gubernator.PathLiveCheck:
 			others.ServeHTTP(w, r)
 		default:
@@ -30,8 +32,8 @@ func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
 
 // newGRPC returns what answers at --grpc.
 func (s *server) newGRPC(l *limiter, c api.Config) *grpc.Server {
-	g := api.NewGRPC(l, c, append(s.locks.grpcOptions(), s.grpcOptions()...)...)
-	gubernatorpb.RegisterV1Server(g, gubernator.New(l, s.log))
+	g := api.NewGRPC(s.counted("grpc", l), c, append(s.requests.GRPC(), append(s.locks.grpcOptions(), s.grpcOptions()...)...)...)
+	gubernatorpb.RegisterV1Server(g, gubernator.New(s.counted("gubernator", l), s.log))
 	if s.rules != nil {
 		s.rules.service.Register(g)
 	}

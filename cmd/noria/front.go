@@ -91,7 +91,7 @@ func (s *server) openGateway(l gateway.Limiter, p *policy.Policy) (door, error) 
 		return door{}, err
 	}
 	s.gateway = g
-	server := gateway.NewServer(shed.Handler(s.intake.gate, gatewayKind, g), s.log)
+	server := gateway.NewServer(shed.Handler(s.intake.gate, gatewayKind, s.requests.HTTP("gateway", g)), s.log)
 	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.settings.bounds.streams}
 	if s.settings.tls.cert != "" {
 		pair, err := certs.New(certs.Config{CertFile: s.settings.tls.cert, KeyFile: s.settings.tls.key, Logger: s.log})

@@ -129,7 +129,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("problems with /metrics: %v, %v", problems, err)
 	}
-	for _, want := range []string{"noria_ready 1\n", "noria_members 1\n", "noria_policies 1\n", `noria_policy_info{hash="`, "noria_reservations 0\n", "noria_keys 0\n", "go_goroutines "} {
+	for _, want := range []string{"noria_ready 1\n", `noria_members{role="holder"} 1`, "noria_policies 1\n", `noria_policy_info{hash="`, "noria_reservations 0\n", "noria_keys 0\n", "go_goroutines "} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("/metrics has no %q:\n%s", want, page)
 		}

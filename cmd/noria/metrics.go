@@ -3,12 +3,17 @@ package main
 import (
 	"net/http"
 
+	"github.com/noriahq/noria/bucket/policy"
+	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/metrics"
+	"github.com/noriahq/noria/transport/rls/descriptors"
 )
 
 // moment returns what s knows of itself now, for metrics.
 func (s *server) moment() *metrics.Moment {
-	m := &metrics.Moment{Node: s.node.Status(), Peers: s.peers.Stats()}
+	m := &metrics.Moment{
+		Node: s.node.Status(), Stats: s.node.Stats(), Peers: s.peers.Stats(), Decisions: s.decided, Requests: s.requests,
+	}
 	if g := s.gateway; g != nil {
 		stats := g.Stats()
 		m.Gateway = &stats
@@ -24,5 +29,16 @@ func (s *server) moment() *metrics.Moment {
 
 // metricsPage returns the page that Prometheus reads.
 func (s *server) metricsPage() http.Handler {
-	return metrics.Handler(metrics.New(s.moment).Registry())
+	return metrics.Handler(metrics.New(s.moment).Registry(s.decided, s.requests))
+}
+
+// counted returns l, whose decisions are counted as of the way in with that name.
+func (s *server) counted(name string, l *limiter) api.Limiter {
+	switch name {
+	case "gateway", "auth":
+		return s.decided.Limiter(name, l, policy.LimitOf)
+	case "rls":
+		return s.decided.Limiter(name, l, descriptors.DomainOf)
+	}
+	return s.decided.Limiter(name, l, nil) // limits that come with requests
 }

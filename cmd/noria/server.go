@@ -17,6 +17,7 @@ import (
 	"github.com/noriahq/noria/transport/certs"
 	"github.com/noriahq/noria/transport/gateway"
 	"github.com/noriahq/noria/transport/keys"
+	"github.com/noriahq/noria/transport/metrics"
 	"github.com/noriahq/noria/transport/peer"
 )
 
@@ -37,7 +38,9 @@ type server struct {
 	reload   *reloader        // nil without a file
 	rules    *rules           // of Envoy's rate limit service; nil for none
 	intake   intake           // of requests and connections
-	open     ports            // with the ports that were chosen; peer and gossip only once node.Opened
+	decided  *metrics.Decisions
+	requests *metrics.Requests
+	open     ports // with the ports that were chosen; peer and gossip only once node.Opened
 }
 
 // profiling is how long an admin answer may take: profiles run for as long as they are asked to.
@@ -56,6 +59,7 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	if srv.node, srv.peers, err = newNode(s, srv.guarded, log); err != nil {
 		return nil, &exit{status: statusUsage, err: err}
 	}
+	srv.decided, srv.requests = metrics.NewDecisions(s.name), metrics.NewRequests()
 	err = errors.Join(probe("gossip", s.listen.gossip, true), probe("peer", s.listen.peer, false), srv.openDoors())
 	if err != nil {
 		srv.closeDoors()
@@ -118,11 +122,11 @@ func (s *server) openDoors() error {
 	if err != nil {
 		return err
 	}
-	if s.auth, err = auth.New(auth.Config{Policy: p, Limiter: limiter, Logger: s.log}); err != nil {
+	if s.auth, err = auth.New(auth.Config{Policy: p, Limiter: s.counted("auth", limiter), Logger: s.log}); err != nil {
 		return &exit{status: statusUsage, err: err}
 	}
 	if s.settings.rls != "" {
-		if s.rules, err = openRules(s.settings.rls, limiter, s.log); err != nil {
+		if s.rules, err = openRules(s.settings.rls, s.counted("rls", limiter), s.log); err != nil {
 			return err
 		}
 	}
@@ -132,7 +136,7 @@ func (s *server) openDoors() error {
 		open("grpc", s.settings.listen.grpc, grpcDoor(s.newGRPC(limiter, config))))
 	s.node.SetPolicy(hashOf(p))
 	if proxies(p) {
-		d, err := s.openGateway(limiter, p)
+		d, err := s.openGateway(s.counted("gateway", limiter), p)
 		if err != nil {
 			return &exit{status: statusUsage, err: err}
 		}

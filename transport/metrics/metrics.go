@@ -7,6 +7,7 @@ package metrics
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,11 +21,14 @@ import (
 
 // A Moment is what a node knows of itself at once. What it does not have is nil.
 type Moment struct {
-	Node    cluster.Status
-	Peers   peer.Stats
-	Gateway *gateway.Stats // of the reverse proxy
-	Reloads *Reloads       // of the configuration file
-	RLS     *RLS           // of Envoy's rate limit service
+	Node      cluster.Status
+	Stats     cluster.Stats
+	Peers     peer.Stats
+	Decisions *Decisions     // of all ways in
+	Gateway   *gateway.Stats // of the reverse proxy
+	Reloads   *Reloads       // of the configuration file
+	RLS       *RLS           // of Envoy's rate limit service
+	Requests  *Requests      // to HTTP and gRPC
 }
 
 // Reloads are how often something was read again.
@@ -45,9 +49,13 @@ type Metric struct {
 	Labels []string
 	Help   string // one sentence that says what it counts, with its unit where the name has none
 
-	read func(m *Moment, put put) // nil where a collector of its own tells it
-	desc *prometheus.Desc
+	read  func(m *Moment, put put)   // of counters and gauges
+	sizes func(m *Moment, put sizes) // of histograms; nil where they are kept as Prometheus has them
+	desc  *prometheus.Desc
 }
+
+// A sizes takes one histogram of a Metric, with the values of its labels.
+type sizes func(h peer.Histogram, labels ...string)
 
 // A put takes one number of a Metric, with the values of its labels.
 type put func(value float64, labels ...string)
@@ -80,6 +88,11 @@ func gauges(name, help string, labels []string, read func(m *Moment, put put)) M
 // counters is a line of a table with labels, or one whose number is not always there.
 func counters(name, help string, labels []string, read func(m *Moment, put put)) Metric {
 	return Metric{Name: name, Kind: Counter, Labels: labels, Help: help, read: read}
+}
+
+// histograms is a line of a table of histograms that somebody else keeps.
+func histograms(name, help string, labels []string, read func(m *Moment, put sizes)) Metric {
+	return Metric{Name: name, Kind: Histogram, Labels: labels, Help: help, sizes: read}
 }
 
 // truth is how Prometheus writes a bool.
@@ -115,7 +128,7 @@ func New(now func() *Moment) *Collector { return &Collector{now: now, all: All()
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for i := range c.all {
-		if c.all[i].read != nil {
+		if c.all[i].read != nil || c.all[i].sizes != nil {
 			to <- c.all[i].desc
 		}
 	}
@@ -125,23 +138,45 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	m := c.now()
 	for i := range c.all {
-		one := &c.all[i]
-		if one.read == nil {
-			continue
-		}
-		kind := prometheus.GaugeValue
-		if one.Kind == Counter {
-			kind = prometheus.CounterValue
-		}
-		one.read(m, func(value float64, labels ...string) {
-			to <- prometheus.MustNewConstMetric(one.desc, kind, value, labels...)
+		c.all[i].collect(m, to)
+	}
+}
+
+// collect tells of one metric.
+func (o *Metric) collect(m *Moment, to chan<- prometheus.Metric) {
+	kind := prometheus.GaugeValue
+	if o.Kind == Counter {
+		kind = prometheus.CounterValue
+	}
+	switch {
+	case o.read != nil:
+		o.read(m, func(value float64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(o.desc, kind, value, valid(labels)...)
+		})
+	case o.sizes != nil:
+		o.sizes(m, func(h peer.Histogram, labels ...string) {
+			below, sum := make(map[float64]uint64, len(h.Bounds)), uint64(0)
+			for i, most := range h.Bounds {
+				sum += h.Counts[i]
+				below[most] = sum
+			}
+			to <- prometheus.MustNewConstHistogram(o.desc, h.Count(), h.Sum, below, valid(labels)...)
 		})
 	}
 }
 
-// Registry returns a registry with c and what Go and the system say of the process.
-func (c *Collector) Registry() *prometheus.Registry {
+// valid makes labels such as Prometheus takes: some are made of what others said.
+func valid(labels []string) []string {
+	for i := range labels {
+		labels[i] = strings.ToValidUTF8(labels[i], "?")
+	}
+	return labels
+}
+
+// Registry returns a registry with c, with more, and with what Go and the system say of the process.
+func (c *Collector) Registry(more ...prometheus.Collector) *prometheus.Registry {
 	all := prometheus.NewRegistry()
+	all.MustRegister(more...)
 	all.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return all
 }

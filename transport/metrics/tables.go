@@ -3,10 +3,17 @@ package metrics
 // tables returns the tables of all metrics.
 func tables() [][]Metric {
 	return [][]Metric{
+		decisionsTable(),
 		nodeTable(),
+		partitionsTable(),
+		bucketsTable(),
+		leasesTable(),
+		gossipTable(),
+		peersTable(),
 		policyTable(),
 		gatewayTable(),
 		rlsTable(),
+		requestsTable(),
 	}
 }
 
@@ -14,13 +21,7 @@ func tables() [][]Metric {
 func nodeTable() []Metric {
 	return []Metric{
 		gauge("noria_ready", "1 if the node has joined and serves.", func(m *Moment) float64 { return truth(m.Node.Ready) }),
-		gauge("noria_members", "Members that the node knows, itself among them.", func(m *Moment) float64 { return float64(len(m.Node.Members)) }),
-		gauge("noria_partitions", "Partitions that the node holds.", func(m *Moment) float64 { return float64(m.Node.Partitions) }),
-		gauge("noria_partitions_wanted", "Partitions that the node should hold and does not yet.", func(m *Moment) float64 { return float64(m.Node.Wanted) }),
 		gauge("noria_deciding", "1 while more than half of the holders hear the node; 0 at a gateway.", func(m *Moment) float64 { return truth(m.Node.Deciding) }),
-		gauge("noria_keys", "Buckets in memory.", func(m *Moment) float64 { return float64(m.Node.Keys) }),
-		gauge("noria_reservations", "Reservations of keys that the node holds, neither settled nor over.", func(m *Moment) float64 { return float64(m.Node.Reservations) }),
-		counter("noria_keys_evicted_total", "Buckets dropped because the node had as many as it may.", func(m *Moment) float64 { return float64(m.Node.Evicted) }),
 		counter("noria_checks_degraded_total", "Checks answered without their holder, by the rule on_lost.", func(m *Moment) float64 { return float64(m.Node.Degraded) }),
 		counter("noria_checks_repeated_total", "Checks denied by what their holder had said before.", func(m *Moment) float64 { return float64(m.Node.Repeated) }),
 		counter("noria_checks_leased_total", "Checks admitted from tokens that holders have lent.", func(m *Moment) float64 { return float64(m.Node.Leased) }),

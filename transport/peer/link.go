@@ -52,6 +52,8 @@ type link struct {
 	back chan struct{} // has a value when a lost peer is known to be alive
 
 	answered atomic.Int64  // asks in the batch that was answered last
+	trips    *sizes        // how long batches took, there and back
+	batches  *sizes        // how many asks they had
 	latest   *atomic.Int64 // when the peer was last heard of, on this link or the other of its pair; as an instant, 0 if never
 
 	flightMu sync.Mutex
@@ -71,7 +73,10 @@ type link struct {
 }
 
 func newLink(t *Transport, id ring.Member, addr string, tells bool, latest *atomic.Int64) *link {
-	l := &link{t: t, id: id, addr: addr, tells: tells, latest: latest, wake: make(chan struct{}, 1), back: make(chan struct{}, 1)}
+	l := &link{
+		t: t, id: id, addr: addr, tells: tells, latest: latest, trips: newTrips(), batches: newBatches(),
+		wake: make(chan struct{}, 1), back: make(chan struct{}, 1),
+	}
 	l.flight.next = 1
 	l.due.Store(int64(never))
 	return l
@@ -133,6 +138,7 @@ func (l *link) admit(e entry, now instant) error {
 	case l.state == closed || l.state == lost:
 		return l.err
 	case l.queue.n >= l.t.cfg.MaxQueue, l.tells && l.queue.n > 0 && l.queue.bytes+int(e.bytes) > l.t.cfg.MaxTold:
+		l.t.count.full.Add(1)
 		return cluster.ErrPeerBusy
 	case l.silent && now < l.nextProbe:
 		return cluster.ErrPeerSilent

@@ -55,6 +55,7 @@ func (s *session) write() error {
 		}
 		l.t.count.batches.Add(1) // before they go, so that whoever has an answer finds its ask counted
 		l.t.count.asks.Add(uint64(n))
+		l.batches.add(int64(n))
 		if err := s.stream.SendMsg(&outgoing{buf}); err != nil {
 			return err
 		}
@@ -164,6 +165,9 @@ func (s *session) answers(f *frame, asks []*cluster.Ask) ([]*cluster.Ask, error)
 		return asks, err
 	}
 	l.heard(m.now, m.now-sent.now)
+	if free {
+		l.trips.add(int64(max(m.now-sent.now, 0)))
+	}
 	switch {
 	case free && m.wall-sent.wall < near && !s.near: // by what really passed: a stall does not bring a peer nearer
 		s.near = true // the slot is never given back

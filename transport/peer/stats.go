@@ -15,10 +15,13 @@ type Stats struct {
 	Batches uint64 // messages of asks that were sent; Asks / Batches is how well asks share messages
 	Asks    uint64 // asks in them
 	Failed  uint64 // asks that ended with an error, without those in Expired
+	Full    uint64 // of those, asks that found a full queue
 	Expired uint64 // asks that nobody answered before their Wait had passed
 	Late    uint64 // answers to asks that were done already
 	Opened  uint64 // streams that were opened, the first and each that replaced a broken one
 	Peers   []LinkStats
+
+	MaxQueue int // Config.MaxQueue
 
 	// As the one who answers.
 	Streams         int    // open now
@@ -36,6 +39,9 @@ type LinkStats struct {
 	State  string // idle, opening, open, lost or closed
 	Silent bool   // asks end at once because the peer owes older answers
 	Queue  int    // asks that wait to be sent
+
+	Trips   Histogram // seconds from when a batch of asks was sent until all of them were answered
+	Batches Histogram // asks in a batch
 }
 
 // Stats returns the counts now. They are read one after the other.
@@ -43,7 +49,7 @@ func (t *Transport) Stats() Stats {
 	c := &t.count
 	s := Stats{
 		Batches: c.batches.Load(), Asks: c.asks.Load(), Failed: c.failed.Load(), Expired: c.expired.Load(),
-		Late: c.late.Load(), Opened: c.opened.Load(),
+		Late: c.late.Load(), Opened: c.opened.Load(), Full: c.full.Load(), MaxQueue: t.cfg.MaxQueue,
 		Streams: int(c.streams.Load()), Refused: c.refused.Load(), BatchesAnswered: c.batchesAnswered.Load(),
 		AsksAnswered: c.asksAnswered.Load(), Invalid: c.invalid.Load(),
 	}
@@ -58,12 +64,15 @@ func (t *Transport) Stats() Stats {
 func (l *link) stats() LinkStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return LinkStats{ID: l.id, Addr: l.addr, Tells: l.tells, State: l.state.String(), Silent: l.silent, Queue: l.queue.n}
+	return LinkStats{
+		ID: l.id, Addr: l.addr, Tells: l.tells, State: l.state.String(), Silent: l.silent, Queue: l.queue.n,
+		Trips: l.trips.read(), Batches: l.batches.read(),
+	}
 }
 
 // counters are added to once per batch or rarer, so that they cost nothing that shows.
 type counters struct {
-	batches, asks, failed, expired, late, opened atomic.Uint64
+	batches, asks, failed, full, expired, late, opened atomic.Uint64
 
 	streams                                         atomic.Int64
 	refused, batchesAnswered, asksAnswered, invalid atomic.Uint64

@@ -97,3 +97,17 @@ func (r *Rule) called(entries []Entry) string {
 	}
 	return name
 }
+
+// DomainOf returns the domain that key, which Key returned, is of, "" where it is a hash. It is a part of key.
+func DomainOf(key string) string {
+	rest, ok := strings.CutPrefix(key, "rls")
+	if !ok {
+		return ""
+	}
+	length, rest, ok := strings.Cut(rest, ":")
+	n, err := strconv.Atoi(length)
+	if !ok || err != nil || n < 0 || n > len(rest) {
+		return ""
+	}
+	return rest[:n]
+}
