@@ -27,6 +27,12 @@ SOAK_TIME ?= 10m
 BENCH_COUNT ?= 6
 BENCH ?= .
 
+# What "make release" and "make docker" say that they build, and the name of the image.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || echo v0.1.0-dev)
+COMMIT ?= $(shell git describe --always --abbrev=40 --match=none --dirty 2>/dev/null)
+DATE ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+IMAGE ?= noria:local
+
 # Tools and their versions. staticcheck v0.8.2 is the release also called 2026.1.2; benchstat has no releases.
 GOFUMPT_VERSION := v0.12.0
 STATICCHECK_VERSION := v0.8.2
@@ -58,6 +64,11 @@ test: lint check-generated unit sim e2e fuzz-briefly bench-once ## Everything CI
 unit: ## All tests but those with real processes, under the race detector.
 	$(GO) test -race -timeout 30m -p $(P) $$($(GO) list ./... | grep -vE '/e2e(/interop)?$$')
 	cd e2e/compare && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
+	@$(MAKE) deploy-check
+
+.PHONY: deploy-check
+deploy-check: ## Manifests, chart, image, Compose file and systemd unit, as far as that goes without a cluster.
+	cd cmd/noria/deploy/check && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
 
 .PHONY: sim
 sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts and moves: without the race detector many more.
@@ -131,6 +142,17 @@ else
 	{ echo 'generated code differs from its .proto files, run "make generate"' >&2; exit 1; }
 	@echo 'check-generated: *.pb.go is what the .proto files say'
 endif
+
+##@ Ship
+
+.PHONY: deploy-update
+deploy-update: ## Write the plain manifests anew, from the Helm chart with its defaults.
+	cd cmd/noria/deploy/check && GOWORK=off $(GO) test . -run TestPlain -update
+
+.PHONY: docker
+docker: ## Build the image IMAGE, which is noria:local by default, with docker.
+	docker build -f cmd/noria/deploy/docker/Dockerfile -t $(IMAGE) \
+		--build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) .
 
 ##@ Else
 

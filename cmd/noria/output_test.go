@@ -102,7 +102,7 @@ func aReport() report {
 }
 
 func aVersion() version {
-	return version{Version: "v1.2.3", Commit: "0123abcd", Modified: true, Go: "go1.26.0", Platform: "linux/amd64", Protocol: 5, Oldest: 4}
+	return version{Version: "v1.2.3", Commit: "0123abcd", Modified: true, Date: "2026-01-02T03:04:05Z", Go: "go1.26.0", Platform: "linux/amd64", Protocol: 5, Oldest: 4}
 }
 
 // A binary says what it was made of, as far as it knows.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -73,7 +72,7 @@ func newNode(s settings, guard func(*peer.Config, *cluster.Config), log *slog.Lo
 	seeds, find := s.seeds()
 	own, config := peer.Config{Listen: s.listen.peer, Advertise: s.advertise.peer, Logger: log.With("node", s.name)}, cluster.Config{
 		Name:            s.name,
-		Version:         versionOf(debug.ReadBuildInfo()).short(),
+		Version:         ownVersion().short(),
 		Role:            s.role,
 		Label:           s.label,
 		Gossip:          s.listen.gossip,
