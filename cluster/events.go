@@ -264,6 +264,15 @@ func (e *events) after(seq uint64, most int) (next []Event, lost int, more <-cha
 	return next, lost, e.more
 }
 
+// newestOf returns the last events, most of them at most, the oldest first.
+func (e *events) newestOf(most int) []Event {
+	e.mu.Lock()
+	from := e.last - uint64(min(len(e.kept), most))
+	e.mu.Unlock()
+	next, _, _ := e.after(from, most)
+	return next
+}
+
 // Events returns the events that the node keeps, up to 1,024 of them, the oldest first. It does not block.
 func (n *Node) Events() []Event {
 	all, _, _ := n.events.after(0, eventsKept)

@@ -21,7 +21,7 @@ type Question struct {
 	// Holds asks for the partitions that the node holds.
 	Holds bool `json:"holds,omitempty"`
 
-	// Events asks for up to 100 events after the one with Seq After of the run Boot; of another run for those after its first.
+	// Events asks for up to 100 events after the one with Seq After of the run Boot, and of another run for its last ones.
 	Events bool   `json:"events,omitempty"`
 	After  uint64 `json:"after,omitempty"`
 	Boot   uint64 `json:"boot,omitempty"`
@@ -133,10 +133,11 @@ func (n *Node) Report(q Question) Report {
 		r.Holds = n.holds()
 	}
 	if q.Events {
-		if q.Boot != n.boot {
-			q.After = 0
+		if q.Boot == n.boot {
+			r.Events, r.Lost, _ = n.events.after(q.After, eventsMost)
+		} else {
+			r.Events = n.events.newestOf(eventsMost)
 		}
-		r.Events, r.Lost, _ = n.events.after(q.After, eventsMost)
 	}
 	if q.Key != "" {
 		r.Key = n.keyReport(q.Key, q.Seen)
