@@ -61,9 +61,13 @@ const maxRingKeys = 100
 //	GET /ring               how the ring shares out its partitions
 //	GET /ring?key=K&key=L   and where those keys live
 //	GET /metrics            numbers for Prometheus
-func newAdmin(l *limiter, numbers http.Handler) http.Handler {
+//	GET /console            the fleet on a page, and the data behind it
+func newAdmin(l *limiter, numbers, console http.Handler) http.Handler {
 	mux := api.NewAdmin(l)
 	mux.Handle("GET /metrics", numbers)
+	mux.Handle("/console", console)
+	mux.Handle("/console/", console)
+	mux.Handle("GET /{$}", http.RedirectHandler("console", http.StatusFound))
 	mux.HandleFunc("GET /ring", func(w http.ResponseWriter, r *http.Request) {
 		a, err := l.ring(r.URL.Query()["key"])
 		if err != nil {

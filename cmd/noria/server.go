@@ -14,6 +14,7 @@ import (
 	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/auth"
 	"github.com/noriahq/noria/transport/certs"
+	"github.com/noriahq/noria/transport/console"
 	"github.com/noriahq/noria/transport/gateway"
 	"github.com/noriahq/noria/transport/keys"
 	"github.com/noriahq/noria/transport/metrics"
@@ -33,6 +34,7 @@ type server struct {
 	admin    door
 	auth     *auth.Handler    // of sub-requests
 	gateway  *gateway.Gateway // nil for none
+	console  *console.Console
 	pair     *certs.Pair      // of the gateway; nil without TLS
 	reload   *reloader        // nil without a file
 	rules    *rules           // of Envoy's rate limit service; nil for none
@@ -129,7 +131,10 @@ func (s *server) openDoors() error {
 			return err
 		}
 	}
-	s.admin = open("admin", s.settings.listen.admin, httpDoor(s.locks.guardAdmin(api.NewServer(s.withKeys(newAdmin(limiter, s.metricsPage())), profiling, s.log))))
+	if s.console, err = s.newConsole(); err != nil {
+		return err
+	}
+	s.admin = open("admin", s.settings.listen.admin, httpDoor(s.locks.guardAdmin(api.NewServer(s.withKeys(newAdmin(limiter, s.metricsPage(), s.console)), profiling, s.log))))
 	s.front = append(s.front,
 		open("api", s.settings.listen.api, httpDoor(s.locks.guardAPI(api.NewServer(s.newAPI(limiter, config), holding, s.log)))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(s.newGRPC(limiter, config))))
@@ -245,6 +250,7 @@ func (s *server) leave(ctx context.Context) {
 			s.log.Info("left", "node", s.settings.name, "took", time.Since(began))
 		}
 	}
+	s.console.Close() // who looks would be waited for
 	s.admin.stop(ctx)
 }
 

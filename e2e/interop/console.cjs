@@ -1,0 +1,79 @@
+// Opens a node's console in headless Chromium and says what it sees, one JSON object a line. Commands come on standard input, one
+// a line, as JSON: {"do": "open", "url": ...} and so on; each is answered by one line, {"ok": ...} or {"error": ...}.
+"use strict";
+
+const puppeteer = require("puppeteer-core");
+const readline = require("node:readline");
+
+const [chromium] = process.argv.slice(2);
+const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
+
+// number reads what the page writes for people, such as 1,234.
+const seen = () => {
+  const number = (text) => Number((text || "").replace(/[^0-9.]/g, "") || "0") * (/k$/.test(text || "") ? 1e3 : /M$/.test(text || "") ? 1e6 : 1);
+  const all = (selector, of) => [...document.querySelectorAll(selector)].map(of);
+  const tiles = Object.fromEntries(all("#tiles div", (d) => [d.querySelector("dt").textContent, number(d.querySelector("dd").firstChild.textContent)]));
+  return {
+    title: document.title,
+    status: document.getElementById("status").textContent,
+    banner: document.getElementById("lost").hidden ? "" : document.getElementById("lost").textContent,
+    tiles,
+    wheel: document.getElementById("wheeltitle").textContent,
+    arcs: all("#wheel .arc:not(.none)", (p) => p.getAttribute("fill")),
+    tags: all("#wheel .tag", (t) => t.firstChild.textContent),
+    members: all("#memberrows tr", (r) => ({
+      id: r.dataset.member, health: r.querySelector(".health").textContent, held: number(r.querySelector(".val")?.textContent),
+      rate: number(r.querySelectorAll(".val")[1]?.textContent), version: r.querySelector(".ver").textContent,
+    })),
+    hot: all("#hot tbody tr", (r) => ({ key: r.querySelector("button").textContent, rate: number(r.children[2].textContent) })),
+    events: all("#feed li[data-kind]", (e) => ({ kind: e.dataset.kind, text: e.querySelector("span").textContent })),
+    chart: all("#chart path", (p) => p.getAttribute("d").length > 0),
+    inspector: document.getElementById("inspector").innerText,
+    seenRows: all("#inspector .seen tbody tr", (r) => r.innerText),
+    tried: document.querySelector("#inspector .out")?.textContent || "",
+    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    unlabelled: all("button, input", (b) => b).filter((b) => !(b.innerText || b.getAttribute("aria-label") || b.closest("label"))).length,
+  };
+};
+
+async function main() {
+  const browser = await puppeteer.launch({
+    executablePath: chromium, headless: true, pipe: true,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server", "--font-render-hinting=none", "--force-color-profile=srgb"],
+  });
+  const page = await browser.newPage();
+  const wrong = [], foreign = [];
+  let origin = "";
+  page.on("console", (m) => { if (["error", "warn", "assert"].includes(m.type())) wrong.push(`${m.type()}: ${m.text()}`); });
+  page.on("pageerror", (e) => wrong.push(`error: ${e.message}`));
+  page.on("request", (r) => { if (origin && !r.url().startsWith(origin) && !r.url().startsWith("data:")) foreign.push(r.url()); });
+  const commands = {
+    async open({ url, width, height }) {
+      origin = new URL(url).origin;
+      await page.setViewport({ width: width || 1360, height: height || 900, deviceScaleFactor: 1 });
+      await page.goto(url, { waitUntil: "domcontentloaded" });
+    },
+    async see() { return { ...(await page.evaluate(seen)), wrong, foreign }; },
+    async theme({ dark }) { await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]); },
+    async size({ width, height, phone }) { await page.setViewport({ width, height, deviceScaleFactor: phone ? 2 : 1, isMobile: Boolean(phone), hasTouch: Boolean(phone) }); },
+    async look({ key }) {
+      await page.$eval("#inspector input[name=key]", (i, key) => { i.value = key; i.form.requestSubmit(); }, key);
+    },
+    async check({ limit }) {
+      await page.$eval("#inspector .try", (f, limit) => { f.querySelector("input").value = limit; f.requestSubmit(); }, limit);
+    },
+    async shoot({ path, full, clip }) {
+      await new Promise((done) => setTimeout(done, 350)); // what has just changed size is drawn again
+      await page.screenshot({ path, fullPage: Boolean(full), clip });
+    },
+    async ids() { return page.evaluate(() => getComputedStyle(document.body).backgroundColor); },
+    async close() { await browser.close(); },
+  };
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line);
+    try { say({ ok: (await commands[command.do](command)) ?? true }); } catch (e) { say({ error: String(e.stack || e) }); }
+    if (command.do === "close") break;
+  }
+}
+
+main().catch((e) => { say({ error: String(e.stack || e) }); process.exitCode = 1; });
