@@ -5,6 +5,6 @@ package core
 // How many clusters are tried, and how many for each planted bug.
 const (
 	seedsMost   = 2000
-	savedMost   = 120
+	savedMost   = 60
 	plantedMost = 600
 )

@@ -157,7 +157,7 @@ func startNodes(ctx context.Context, g *errgroup.Group, all []settings, log *slo
 func (f *fleet) settings(i int) settings {
 	s := settings{
 		name: "node-" + strconv.Itoa(i+1), label: "fleet", maxKeys: 1_000_000,
-		peerWait: f.peerWait, stopWait: 5 * time.Second, front: f.front, policy: f.policy, bounds: usualBounds(),
+		peerWait: f.peerWait, drain: drain{timeout: 5 * time.Second, old: unsaid}, front: f.front, policy: f.policy, bounds: usualBounds(),
 	}
 	if s.role = cluster.RoleHolder; i >= f.nodes {
 		s.role = cluster.RoleGateway

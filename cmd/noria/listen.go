@@ -116,7 +116,7 @@ func isUnspecified(addr string) bool {
 
 // check completes s and says what cannot work together.
 func (s *settings) check() error {
-	if err := s.tls.check(); err != nil {
+	if err := errors.Join(s.tls.check(), s.drain.check()); err != nil {
 		return err
 	}
 	if s.advertise.peer == "" && s.advertise.gossip != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -59,6 +60,7 @@ they are, so that it may be open without TLS, as behind a load balancer that has
 			if err != nil {
 				return err
 			}
+			srv.systemd = newNotifier(p.env, os.Getpid(), log)
 			if file != "" {
 				srv.reload = &reloader{path: file, env: p.env, log: log, was: in}
 			}
@@ -84,6 +86,7 @@ func (s *server) serve(ctx context.Context) error {
 	go func() { ended <- s.run(ctx) }()
 	select {
 	case <-s.node.Ready():
+		s.systemd.tell("READY=1")
 		s.log.Info("ready", append([]any{"node", s.settings.name}, s.addresses().attrs()...)...)
 		return <-ended
 	case err := <-ended:

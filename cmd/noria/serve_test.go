@@ -140,7 +140,7 @@ func TestStopWait(t *testing.T) {
 		"second signal": {"1h", 2, statusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, ready := serveNode(t, "--upstream", upstream.URL, "--stop-wait", c.wait)
+			r, ready := serveNode(t, "--upstream", upstream.URL, "--drain-timeout", c.wait)
 			res, err := http.Get("http://" + ready.HTTP + "/")
 			if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/noriahq/noria/cluster"
+	"github.com/noriahq/noria/cluster/snapshot"
 	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/auth"
 	"github.com/noriahq/noria/transport/certs"
@@ -30,7 +31,10 @@ type server struct {
 	locks    *locks
 	keys     *keys.Service // of gossip
 	stopping chan struct{} // closed when the node is no longer ready for new work
-	front    []door        // what clients come in by
+	ending   chan struct{} // closed when it takes no more
+	state    *snapshot.Dir // nil for none
+	systemd  notifier
+	front    []door // what clients come in by
 	admin    door
 	auth     *auth.Handler    // of sub-requests
 	gateway  *gateway.Gateway // nil for none
@@ -56,17 +60,34 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{settings: s, log: log, locks: guard, stopping: make(chan struct{})}
-	if srv.node, srv.peers, err = newNode(s, srv.guarded, log); err != nil {
+	srv := &server{settings: s, log: log, locks: guard, stopping: make(chan struct{}), ending: make(chan struct{})}
+	if srv.state, err = s.saves.open(s.name, s.label, s.role); err != nil {
+		return nil, err
+	}
+	if srv.node, srv.peers, err = newNode(s, srv.prepared, log); err != nil {
+		srv.closeState()
 		return nil, &exit{status: statusUsage, err: err}
 	}
 	srv.decided, srv.requests = metrics.NewDecisions(s.name), metrics.NewRequests()
 	err = errors.Join(probe("gossip", s.listen.gossip, true), probe("peer", s.listen.peer, false), srv.openDoors())
 	if err != nil {
 		srv.closeDoors()
+		srv.closeState()
 		return nil, err
 	}
 	return srv, nil
+}
+
+// prepared adds to a node's configuration what the server has: locks, and the directory in which it saves.
+func (s *server) prepared(p *peer.Config, c *cluster.Config) {
+	s.guarded(p, c)
+	c.State, c.StateEvery = s.state, s.settings.saves.every
+}
+
+func (s *server) closeState() {
+	if s.state != nil {
+		_ = s.state.Close() // all that was to be written is
+	}
 }
 
 // newNode returns the node that s describes, and its way to the others. guard, which may be nil, adds locks to both.
@@ -109,7 +130,7 @@ func (s *server) openDoors() error {
 		limiter = &limiter{Node: s.node, stopping: s.stopping}
 	)
 	s.intake.gate = s.newGate()
-	config := api.Config{Stopping: s.stopping, Log: s.log, Gate: s.intake.gate}
+	config := api.Config{Stopping: s.ending, Log: s.log, Gate: s.intake.gate}
 	open := func(name, addr string, d door) door {
 		l, err := listen(name, addr)
 		if err != nil {
@@ -191,6 +212,7 @@ func (s *server) addresses() ports {
 
 // run serves until ctx ends or something breaks, and stops gracefully then. It is called once.
 func (s *server) run(ctx context.Context) error {
+	defer s.closeState()
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, failed := errgroup.WithContext(own)
@@ -213,6 +235,7 @@ func (s *server) run(ctx context.Context) error {
 
 // attend runs in g, until ctx ends, what goes on beside requests.
 func (s *server) attend(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return s.systemd.watch(ctx, func() { s.node.Status() }) })
 	g.Go(func() error { return s.locks.run(ctx) })
 	g.Go(func() error { return s.auth.Run(ctx) })
 	g.Go(func() error { return s.intake.gate.Run(ctx) })
@@ -230,13 +253,16 @@ func (s *server) attend(ctx context.Context, g *errgroup.Group) {
 	}
 }
 
-// leave ends the node's work in order: no longer ready, requests under way answered, partitions handed over. It takes
-// settings.stopWait at most; ctx ends it sooner.
+// leave ends the node's work in order: no longer ready, for a while before no more requests are taken, requests under way answered,
+// partitions handed over, what is left saved. It takes settings.drain at most; ctx ends it sooner.
 func (s *server) leave(ctx context.Context) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, s.settings.stopWait)
+	ctx, cancel := context.WithTimeout(ctx, s.settings.drain.within())
 	defer cancel()
+	s.systemd.tell("STOPPING=1")
 	close(s.stopping)
+	s.linger(ctx)
+	close(s.ending)
 	s.answerOut(ctx)
 	if s.gateway != nil {
 		if left := s.gateway.Drain(ctx); left > 0 {
@@ -254,10 +280,22 @@ func (s *server) leave(ctx context.Context) {
 	s.admin.stop(ctx)
 }
 
+// linger takes requests as before for settings.drain.delay.
+func (s *server) linger(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(s.settings.drain.delay):
+	}
+}
+
 // answerOut takes no more requests and waits for those under way, until a third of the time to stop is left: the other
 // nodes need it more than a client who streams for minutes.
 func (s *server) answerOut(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.settings.stopWait*2/3)
+	left := s.settings.drain.within()
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end)
+	}
+	ctx, cancel := context.WithTimeout(ctx, left*2/3)
 	defer cancel()
 	var under sync.WaitGroup
 	for _, d := range s.front {

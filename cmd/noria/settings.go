@@ -19,7 +19,8 @@ type settings struct {
 	role     cluster.Role
 	maxKeys  int
 	peerWait time.Duration
-	stopWait time.Duration
+	drain    drain
+	saves    saves
 
 	join     []string
 	dns      string // "" for the system's resolver
@@ -57,7 +58,7 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	node.add("role", "role", "`ROLE` of the node: holder, or gateway, which asks holders and holds no keys itself", of(&s.role, "role", "holder", role))
 	node.add("max-keys", "max_keys", "most `KEYS` kept in memory; beyond, the fullest bucket goes first", of(&s.maxKeys, "number", "10000000", whole(1, math.MaxInt)))
 	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&s.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
-	node.add("stop-wait", "stop_wait", "most `TIME` that a graceful stop takes", of(&s.stopWait, "duration", "25s", duration(0, time.Hour)))
+	addDrain(node, &s.drain)
 
 	group := in("cluster")
 	group.add("join", "join", "gossip address `HOST:PORT` of a node to join, or where addresses are found: dns://NAME:PORT, srv://NAME, file://PATH; several with commas or repeated", &list{to: &s.join, parse: seed, kind: "addresses"})
@@ -73,6 +74,7 @@ func addSettings(flags *pflag.FlagSet, s *settings) {
 	advertise.add("advertise-peer", "peer", "`HOST:PORT` at which other nodes reach --peer, where it differs", of(&s.advertise.peer, "address", "", advertised))
 	advertise.add("advertise-gossip", "gossip", "`HOST:PORT` at which other nodes reach --gossip, where it differs", of(&s.advertise.gossip, "address", "", advertised))
 
+	addState(in("state"), &s.saves)
 	addFront(in("gateway"), &s.front)
 	addTLS(in("gateway"), &s.tls)
 	addGuards(in, &s.guards)
