@@ -22,7 +22,7 @@ func addDrain(in section, d *drain) {
 	in.add("drain-delay", "drain_delay", "`TIME` of it, after readiness is off, in which the node takes requests as before: until load balancers have noticed", of(&d.delay, "duration", "0s", duration(0, time.Hour)))
 	d.old = unsaid
 	old := in.add("stop-wait", "stop_wait", "the same as --drain-timeout, by its old name", of(&d.old, "duration", "", duration(0, time.Hour)))
-	old.Deprecated = "say --drain-timeout"
+	old.Deprecated, old.Hidden = "say --drain-timeout", true
 }
 
 // within returns how long a graceful stop may take.
