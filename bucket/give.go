@@ -67,7 +67,7 @@ func (s *Store) give(now Instant, part int, number uint16, r *Request, d *Decisi
 		return 0, false, ErrMoved
 	}
 	now = max(now, s.seen[i])
-	once := Request{Key: r.Key, ID: giveID(r.ID), Cost: r.Cost}
+	once := Request{Key: r.Key, ID: GiveID(r.ID), Cost: r.Cost}
 	if was, ok := s.ids.recall(now, part, &once); ok {
 		*d = was
 		return 0, true, nil
@@ -116,9 +116,9 @@ func (s *Store) givable(now Instant, i int, r *record, p *Plan) int64 {
 	return max(units, 0)
 }
 
-// giveID returns the id under which it is remembered that tokens were given back by a request with id: another one than that of a
+// GiveID returns the id under which it is remembered that tokens were given back by a request with id: another one than that of a
 // request that takes some.
-func giveID(id string) string {
+func GiveID(id string) string {
 	switch {
 	case id == "":
 		return ""

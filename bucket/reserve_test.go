@@ -354,7 +354,7 @@ func TestChangesReserved(t *testing.T) {
 		}
 		reserve(t, s, 0, l, 20, "x", time.Minute)
 		reserve(t, s, 0, l, 30, "y", time.Minute)
-		if c, ok := s.Change(0, 0, "k", ""); !ok || len(c.Reserved) != 2 {
+		if c, ok := s.Change(0, 0, "k", "", false); !ok || len(c.Reserved) != 2 {
 			t.Errorf("%v: %+v, %v, want two reservations", l, c, ok)
 		}
 		pass(true)

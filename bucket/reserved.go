@@ -240,8 +240,9 @@ func (s *Store) changeOf(now Instant, i int, b *booking) Change {
 
 // Change returns the bucket of key in partition part with its reservations that changed and were not told by Changes, up to 192
 // of the last, without forgetting that they did; and whether there is anything to tell. With it are the request id, if that is
-// not "", and those that were not told, which is forgotten. The partition may be frozen.
-func (s *Store) Change(now Instant, part int, key, id string) (c Change, ok bool) {
+// not "", and those that were not told, which is forgotten. With lowers it replaces: tokens were given back. The partition may be
+// frozen.
+func (s *Store) Change(now Instant, part int, key, id string, lowers bool) (c Change, ok bool) {
 	c.Partition = part
 	if !s.has(part) {
 		return c, false
@@ -250,7 +251,7 @@ func (s *Store) Change(now Instant, part int, key, id string) (c Change, ok bool
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if r := sh.find(s.tag(part, key), key); r != nil {
-		c.Replaces = r.bits&lowered != 0
+		c.Replaces = lowers || r.bits&lowered != 0
 		c.IDs = s.ids.told(now, part, key, id)
 		if debt := s.missing(now, i, r); debt > 0 || c.Replaces || len(c.IDs) > 0 {
 			c.State, ok = s.state(now, i, r, debt), true

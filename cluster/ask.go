@@ -95,7 +95,7 @@ func (n *Node) takeHere(ctx context.Context, p ring.Partition, req *bucket.Reque
 	}
 	n.unheld.decided(p)
 	d.Node = string(n.name)
-	if isDurable(req, d) {
+	if isDurable(OpTake, req, d) {
 		*d = n.endureOne(ctx, p, *req, *d, end)
 	}
 	return nil
@@ -234,14 +234,6 @@ func (n *Node) chase(ctx context.Context, a *Ask, p ring.Partition, m *member, e
 		}
 		m = v.member(next)
 	}
-}
-
-// answered returns what the answer to a amounts to.
-func answered(a *Ask) error {
-	if a.Answer.Status == Invalid {
-		return fmt.Errorf("%w: %s", ErrAskInvalid, a.Answer.Reason)
-	}
-	return nil
 }
 
 // A patience is until when an ask may take.

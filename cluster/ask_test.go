@@ -7,6 +7,9 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster/core"
@@ -285,4 +288,24 @@ func TestCheckHereAllocatesNothing(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("Check of a key held here: %v allocations, want 0", got)
 	}
+}
+
+// A holder of an older version does not know what it is asked for, says so by a number that it does not have, and stays a holder.
+func TestGiveBackAtOld(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		n, _, r := scriptedNode(t, func(to ring.Member, a *Ask) error {
+			if a.Op != OpGive {
+				return decided(a, to)
+			}
+			a.Answer = Answer{Status: Invalid, Reason: "op is 9, which is unknown"}
+			return nil
+		})
+		if _, err := n.GiveBack(context.Background(), r); !errors.Is(err, ErrOld) || !errors.Is(err, ErrAskInvalid) {
+			t.Errorf("GiveBack = %v, want ErrOld", err)
+		}
+		if d, err := n.Check(context.Background(), r); err != nil || d.Degraded {
+			t.Errorf("Check afterwards = %+v, %v", d, err)
+		}
+		time.Sleep(time.Second)
+	})
 }

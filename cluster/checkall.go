@@ -216,7 +216,7 @@ func (w *whole) takeHere(ctx context.Context, g *group, end bucket.Instant) erro
 	for k, i := range g.reqs {
 		w.decisions[i] = items[k].Decision
 		w.decisions[i].Node = string(w.n.name)
-		if r := &w.reqs[i]; isDurable(r, &w.decisions[i]) {
+		if r := &w.reqs[i]; isDurable(OpTake, r, &w.decisions[i]) {
 			sync = append(sync, copying{part: ring.Partition(items[k].Partition), req: r, d: &w.decisions[i], end: end})
 		}
 	}

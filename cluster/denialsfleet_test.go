@@ -76,7 +76,7 @@ func wrongDenial(t *testing.T, seed uint64, bug int) (wrong string) {
 			if wrong != "" {
 				return
 			}
-			switch name := names[rng.IntN(len(names))]; rng.IntN(10) {
+			switch name := names[rng.IntN(len(names))]; rng.IntN(11) {
 			case 0:
 				if err := c.Node(name).Reset(context.Background(), key); err != nil {
 					t.Fatal(err)
@@ -84,6 +84,11 @@ func wrongDenial(t *testing.T, seed uint64, bug int) (wrong string) {
 				synctest.Wait()
 			case 1: // one is denied, the other given back
 				_ = check(name, bucket.Request{Key: key, Limit: l, Cost: 1 + rng.Int64N(2)}, bucket.Request{Key: full, Limit: none, Cost: 1})
+				synctest.Wait()
+			case 10:
+				if _, err := c.Node(name).GiveBack(context.Background(), bucket.Request{Key: key, Limit: l, Cost: 1 + rng.Int64N(4)}); err != nil {
+					t.Fatal(err)
+				}
 				synctest.Wait()
 			case 2, 3:
 				time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)

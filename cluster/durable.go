@@ -12,6 +12,7 @@ import (
 // A copying is an answer that waits until the heir of its partition knows what it took.
 type copying struct {
 	part ring.Partition
+	op   Op // by which it was taken, or given back
 	req  *bucket.Request
 	d    *bucket.Decision
 	end  bucket.Instant // until when it may wait
@@ -21,16 +22,34 @@ type copying struct {
 	ask *Ask // nil if nothing could be sent
 }
 
-// isDurable says whether the answer to r, decided as d, has to wait for a replica.
-func isDurable(r *bucket.Request, d *bucket.Decision) bool {
-	return r.Durability == bucket.Sync && d.Allowed && r.Cost > 0
+// isDurable says whether the answer to r, decided as d by op, has to wait for a replica.
+func isDurable(op Op, r *bucket.Request, d *bucket.Decision) bool {
+	return r.Durability == bucket.Sync && (d.Allowed || op == OpDrain) && r.Cost > 0
+}
+
+// id returns the request id under which the replica is to remember it.
+func (c *copying) id() string {
+	if c.op == OpGive {
+		return bucket.GiveID(c.req.ID)
+	}
+	return c.req.ID
+}
+
+// unkept makes the answer of c one by its OnLost rule, because no replica knows of what was taken: which stays taken, so nothing is
+// admitted twice. What was given back, or drained, only says so.
+func (n *Node) unkept(c *copying) {
+	if c.op == OpTake {
+		*c.d = n.degrade(c.part, c.req)
+		return
+	}
+	c.d.Degraded = true
 }
 
 // copyOut sends the bucket of c, which this node holds, to its heir, and says whether there is one to send it to. c.ask is
 // nil if it could not be sent.
 func (n *Node) copyOut(c *copying) (needed bool) {
 	n.holding.mu.Lock()
-	out, ok := n.core.Copy(n.now(), c.part, c.req.Key, c.req.ID)
+	out, ok := n.core.Copy(n.now(), c.part, c.req.Key, c.id(), c.op == OpGive)
 	n.holding.mu.Unlock()
 	if !ok {
 		return false
@@ -103,7 +122,7 @@ func (n *Node) endure(ctx context.Context, all []copying) {
 			case again && n.now() < c.end:
 				all, end = append(all, c), max(end, c.end)
 			default:
-				*c.d = n.degrade(c.part, c.req)
+				n.unkept(&c)
 			}
 		}
 		if len(all) == 0 {
@@ -114,7 +133,7 @@ func (n *Node) endure(ctx context.Context, all []copying) {
 		}
 	}
 	for _, c := range all {
-		*c.d = n.degrade(c.part, c.req)
+		n.unkept(&c)
 	}
 }
 
@@ -133,16 +152,16 @@ func (n *Node) endureAll(asks []Ask) {
 	var all []copying
 	for i := range asks {
 		a := &asks[i]
-		if a.Op != OpTake || a.Answer.Status != Decided {
+		if a.Op != OpTake && a.Op != OpGive && a.Op != OpDrain || a.Answer.Status != Decided {
 			continue
 		}
 		for k := range a.Checks {
 			check := &a.Checks[k]
-			if !isDurable(&check.Request, &check.Decision) {
+			if !isDurable(a.Op, &check.Request, &check.Decision) {
 				continue
 			}
 			wait := min(max(n.config.PeerWait, moveWait), a.Wait-a.Wait/8)
-			all = append(all, copying{part: check.Partition, req: &check.Request, d: &check.Decision, end: n.now() + bucket.Instant(wait)})
+			all = append(all, copying{part: check.Partition, op: a.Op, req: &check.Request, d: &check.Decision, end: n.now() + bucket.Instant(wait)})
 		}
 	}
 	if len(all) > 0 {

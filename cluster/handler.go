@@ -54,7 +54,7 @@ func (n *Node) Answer(from ring.Member, asks []Ask) {
 func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 	a.Answer = Answer{Epoch: v.table.Epoch()}
 	if reason := n.flaw(a); reason != "" {
-		a.Answer.Status, a.Answer.Reason = Invalid, reason
+		a.Answer.Status, a.Answer.Reason, a.Answer.Flaw = Invalid, reason, FlawOther
 		return
 	}
 	if a.Op == OpForget {
@@ -86,6 +86,8 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 		err = n.settleAll(now, a)
 	case OpCharge:
 		err = n.charge(now, a)
+	case OpGive, OpDrain:
+		err = n.move(now, a)
 	default:
 		err = fmt.Errorf("unknown operation %d", a.Op)
 	}
@@ -95,7 +97,7 @@ func (n *Node) answer(now bucket.Instant, v *view, from ring.Member, a *Ask) {
 	case errors.Is(err, bucket.ErrMoved): // between two views: who holds it now will be known soon
 		a.Answer.Status = NotHolder
 	default:
-		a.Answer.Status, a.Answer.Reason = Invalid, err.Error()
+		a.Answer.Status, a.Answer.Reason, a.Answer.Flaw = Invalid, err.Error(), flawOf(err)
 	}
 }
 

@@ -49,6 +49,8 @@ const (
 	OpLend             // lend tokens of the only check's key, so many that Cost are lent with Rest; take Back
 	OpSettle           // say what the reservations with the checks' keys and ids came to, their Costs; or renew them for their Reserve
 	OpReport           // say of itself what Body, a Question, asks for; there are no checks. Nodes that do not know it call it invalid
+	OpGive             // give the only check's Cost back to its bucket, up to full. Nodes that do not know it call it invalid
+	OpDrain            // take as much of the only check's Cost as is there. Nodes that do not know it call it invalid
 )
 
 // Tells says whether asks with o have a Body and no checks. They are for people and for what nodes say of partitions, so they go
@@ -150,8 +152,10 @@ type Answer struct {
 	// for the asker's next OpLend. They are 0 for others.
 	Held, Next int64
 
-	// Reason says, with Invalid, what is wrong with the ask.
+	// Reason says, with Invalid, what is wrong with the ask, for people; Flaw the same by its error. It is 0 where who answers is
+	// too old to know of it.
 	Reason string
+	Flaw   Flaw
 
 	// Body answers the Body of an Op that Tells; at most MaxBody bytes, empty with other operations. It belongs to the asker.
 	Body []byte
@@ -162,7 +166,7 @@ type AnswerStatus uint8
 
 // The statuses of an Answer.
 const (
-	Decided   AnswerStatus = iota // done; for OpTake and OpLend every check has its decision, for OpSettle its Settled
+	Decided   AnswerStatus = iota // done; for OpTake, OpLend, OpGive and OpDrain every check has its decision, for OpSettle its Settled
 	NotHolder                     // at least one partition is not the peer's; nothing was taken
 	Invalid                       // the ask breaks a rule; nothing was taken
 )

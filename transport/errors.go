@@ -98,6 +98,7 @@ func table() []row {
 		{cluster.ErrNameTaken, fault(codes.AlreadyExists, http.StatusConflict, "name-taken", "The name is taken")},
 		{cluster.ErrMismatch, fault(codes.FailedPrecondition, http.StatusConflict, "mismatch", "The node does not fit this cluster")},
 		{cluster.ErrConfig, bad("bad-configuration", "The configuration is not valid")},
+		{cluster.ErrOld, unavailable("old-holder", "The holder of the key runs an older version")},
 		{cluster.ErrAskInvalid, fault(codes.Internal, http.StatusInternalServerError, "internal", "The node has a fault")},
 
 		{cluster.ErrTooLate, fault(codes.DeadlineExceeded, http.StatusGatewayTimeout, "too-late", "The deadline is before the tokens are there")},

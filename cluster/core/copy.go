@@ -5,13 +5,14 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// Copy returns the message with which the bucket of key in partition p, which this node holds, becomes a replica at once, with what was
-// reserved of it and the request id, if that is not "", that it was charged for: for those who answer only when it has arrived. ok is false if there is nobody who would keep it, or nothing to keep: then it
-// has moved, with all that it owes. To is "" if somebody else may hold the partition: then nobody would keep it for this
-// node. Done is to be called for it. However many there are, they hold up nothing else.
-func (n *Core) Copy(now bucket.Instant, p ring.Partition, key, id string) (o Out, ok bool) {
+// Copy returns the message with which the bucket of key in partition p, which this node holds, becomes a replica at once, with what
+// was reserved of it and the request id, if that is not "", that it was charged for: for those who answer only when it has arrived.
+// With lowers tokens were given back to it. ok is false if there is nobody who would keep it, or nothing to keep: then it has moved,
+// with all that it owes. To is "" if somebody else may hold the partition: then nobody would keep it for this node. Done is to be
+// called for it. However many there are, they hold up nothing else.
+func (n *Core) Copy(now bucket.Instant, p ring.Partition, key, id string, lowers bool) (o Out, ok bool) {
 	m := n.members[n.heir(int(p))]
-	change, found := n.Store.Change(now, int(p), key, id)
+	change, found := n.Store.Change(now, int(p), key, id, lowers)
 	if n.plant == plantTellNoIDs {
 		change.IDs = nil
 	}

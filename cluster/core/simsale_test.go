@@ -114,7 +114,7 @@ func (s *sim) sell(n *simNode, b *simBuyer, answer func(allowed bool)) {
 	case !b.told && s.apart(b.by, b.at):
 		b.lost = true
 	}
-	out, ok := n.core.Copy(now, k.part, k.name, b.id)
+	out, ok := n.core.Copy(now, k.part, k.name, b.id, false)
 	switch {
 	case !ok:
 		answer(true)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -43,6 +44,9 @@ func appendAnswer(b []byte, a *cluster.Ask, self ring.Member) []byte {
 			b = appendSettled(b, &a.Checks[i].Settled)
 		}
 	}
+	if a.Answer.Status == cluster.Invalid {
+		b = appendUint(b, 11, uint64(a.Answer.Flaw))
+	}
 	return end(b, at)
 }
 
@@ -51,6 +55,7 @@ func appendInvalid(b []byte, reason string) []byte {
 	b, at := begin(b, 4)
 	b = appendUint(b, 1, uint64(cluster.Invalid))
 	b = appendText(b, 5, short(reason))
+	b = appendUint(b, 11, uint64(cluster.FlawOther))
 	return end(b, at)
 }
 
@@ -113,6 +118,8 @@ func decodeAnswer(b []byte, a *cluster.Ask, peer ring.Member) error {
 			a.Answer.Held = int64(c.varint())
 		case 9<<3 | asVarint:
 			a.Answer.Next = int64(c.varint())
+		case 11<<3 | asVarint:
+			a.Answer.Flaw = cluster.Flaw(min(c.varint(), math.MaxUint8)) // one that is not known yet is as good as other
 		default:
 			c.skip(tag)
 		}
@@ -156,7 +163,14 @@ func checkAnswer(a *cluster.Ask, status uint32, decisions, settled int, peer rin
 }
 
 // decides says whether the answer to an op has a decision for each check.
-func decides(op cluster.Op) bool { return op == cluster.OpTake || op == cluster.OpLend }
+func decides(op cluster.Op) bool {
+	switch op {
+	case cluster.OpTake, cluster.OpLend, cluster.OpGive, cluster.OpDrain:
+		return true
+	default:
+		return false
+	}
+}
 
 // checkAnswerBody returns what is wrong with the body of the answer to a.
 func checkAnswerBody(a *cluster.Ask) error {

@@ -134,7 +134,7 @@ func checkAsk(a *cluster.Ask, op, hop uint32, bad bool) error {
 	switch {
 	case bad:
 		return errors.New("its bytes are not an ask")
-	case op > uint32(cluster.OpReport):
+	case op > uint32(cluster.OpDrain):
 		return fmt.Errorf("op is %d, which is unknown", op)
 	case hop > 255:
 		return fmt.Errorf("hop is %d: want 0 to 255", hop)

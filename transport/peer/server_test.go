@@ -105,7 +105,7 @@ func TestBadAsk(t *testing.T) {
 	for reason, spoil := range map[string]func(*peerpb.Ask){
 		"it has no checks":                            func(a *peerpb.Ask) { a.Checks = nil },
 		"it has more than 1000 checks":                func(a *peerpb.Ask) { a.Checks = make([]*peerpb.Check, 1001) },
-		"op is 9, which is unknown":                   func(a *peerpb.Ask) { a.Op = 9 },
+		"op is 11, which is unknown":                  func(a *peerpb.Ask) { a.Op = 11 },
 		"rest or back is negative":                    func(a *peerpb.Ask) { a.Rest = -1 },
 		"it tells and has 1 checks: want none":        func(a *peerpb.Ask) { a.Op, a.Body = 3, []byte("b") },
 		"its body has 0 bytes: want 1 to 262144":      func(a *peerpb.Ask) { a.Op, a.Checks = 3, nil },
@@ -143,7 +143,7 @@ func TestBadAsk(t *testing.T) {
 				t.Fatalf("%s: %v", reason, err)
 			}
 			good := &peerpb.Answer{Term: 1, Decisions: []*peerpb.Decision{{Allowed: true, Remaining: 1}}}
-			want := []*peerpb.Answer{good, {Status: peerpb.Status_STATUS_INVALID, Reason: reason}, good}
+			want := []*peerpb.Answer{good, {Status: peerpb.Status_STATUS_INVALID, Reason: reason, Flaw: 1}, good}
 			if diff := cmp.Diff(got.Answers, want, protocmp.Transform()); diff != "" {
 				t.Errorf("answers (-got +want):\n%s", diff)
 			}

@@ -31,7 +31,7 @@ var (
 
 var anyAsk = rapid.Custom(func(t *rapid.T) cluster.Ask {
 	a := cluster.Ask{
-		Op:     cluster.Op(rapid.IntRange(0, 7).Draw(t, "op")),
+		Op:     cluster.Op(rapid.SampledFrom([]cluster.Op{0, 1, 2, 3, 4, 5, 6, 7, 9, 10}).Draw(t, "op")),
 		Epoch:  rapid.Uint64().Draw(t, "epoch"),
 		Holder: anyName.Draw(t, "holder"),
 		Hop:    rapid.Uint8().Draw(t, "hop"),
@@ -106,6 +106,7 @@ var answered = rapid.Custom(func(t *rapid.T) cluster.Ask {
 		a.Answer.Holder = anyName.Draw(t, "holder")
 	case cluster.Invalid:
 		a.Answer.Reason = anyText.Draw(t, "reason")
+		a.Answer.Flaw = cluster.Flaw(rapid.Uint8().Draw(t, "flaw"))
 	}
 	return a
 })
@@ -156,7 +157,7 @@ func askFromProto(p *peerpb.Ask) cluster.Ask {
 func answerToProto(a *cluster.Ask) *peerpb.Answer {
 	p := &peerpb.Answer{
 		Status: peerpb.Status(a.Answer.Status), Holder: string(a.Answer.Holder), Term: uint64(a.Answer.Term), Epoch: a.Answer.Epoch,
-		Reason: a.Answer.Reason, Body: a.Answer.Body, Held: a.Answer.Held, Next: a.Answer.Next,
+		Reason: a.Answer.Reason, Flaw: uint32(a.Answer.Flaw), Body: a.Answer.Body, Held: a.Answer.Held, Next: a.Answer.Next,
 	}
 	if a.Answer.Status == cluster.Decided && a.Answer.Holder == "b" {
 		p.Holder = ""

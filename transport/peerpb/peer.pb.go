@@ -51,20 +51,26 @@ const (
 	Op_OP_SETTLE Op = 7
 	// Report tells of the asked node what the body, JSON, asks for. There are no checks. Nodes that do not know it call it invalid.
 	Op_OP_REPORT Op = 8
+	// Give gives the only check's cost back to its bucket, up to full. Nodes that do not know it call it invalid.
+	Op_OP_GIVE Op = 9
+	// Drain takes as much of the only check's cost as is there. Nodes that do not know it call it invalid.
+	Op_OP_DRAIN Op = 10
 )
 
 // Enum value maps for Op.
 var (
 	Op_name = map[int32]string{
-		0: "OP_TAKE",
-		1: "OP_REFUND",
-		2: "OP_RESET",
-		3: "OP_TELL",
-		4: "OP_CHARGE",
-		5: "OP_FORGET",
-		6: "OP_LEND",
-		7: "OP_SETTLE",
-		8: "OP_REPORT",
+		0:  "OP_TAKE",
+		1:  "OP_REFUND",
+		2:  "OP_RESET",
+		3:  "OP_TELL",
+		4:  "OP_CHARGE",
+		5:  "OP_FORGET",
+		6:  "OP_LEND",
+		7:  "OP_SETTLE",
+		8:  "OP_REPORT",
+		9:  "OP_GIVE",
+		10: "OP_DRAIN",
 	}
 	Op_value = map[string]int32{
 		"OP_TAKE":   0,
@@ -76,6 +82,8 @@ var (
 		"OP_LEND":   6,
 		"OP_SETTLE": 7,
 		"OP_REPORT": 8,
+		"OP_GIVE":   9,
+		"OP_DRAIN":  10,
 	}
 )
 
@@ -1004,7 +1012,7 @@ type Answer struct {
 	Epoch uint64 `protobuf:"fixed64,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// reason says, for people, what is wrong with an invalid ask.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	// decisions are one for each check of a decided Take or Lend, in their order, and none otherwise.
+	// decisions are one for each check of a decided Take, Lend, Give or Drain, in their order, and none otherwise.
 	Decisions []*Decision `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	// body answers the body of a Tell: at most 262144 bytes, none with anything else.
 	Body []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
@@ -1013,7 +1021,10 @@ type Answer struct {
 	// next answers a Lend: how many tokens besides the peer has set aside for the asker's next one; 0 or more.
 	Next int64 `protobuf:"varint,9,opt,name=next,proto3" json:"next,omitempty"`
 	// settled are one for each check of a decided Settle, in their order, and none otherwise.
-	Settled       []*Settled `protobuf:"bytes,10,rep,name=settled,proto3" json:"settled,omitempty"`
+	Settled []*Settled `protobuf:"bytes,10,rep,name=settled,proto3" json:"settled,omitempty"`
+	// flaw says, for programs, by which error an ask is invalid: 1 for one without a number, 2 limit, 3 key, 4 cost, 5 request id,
+	// 6 reservation, 7 conflict, 8 full. Who does not know of it says 0.
+	Flaw          uint32 `protobuf:"varint,11,opt,name=flaw,proto3" json:"flaw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1116,6 +1127,13 @@ func (x *Answer) GetSettled() []*Settled {
 		return x.Settled
 	}
 	return nil
+}
+
+func (x *Answer) GetFlaw() uint32 {
+	if x != nil {
+		return x.Flaw
+	}
+	return 0
 }
 
 // Settled is what came of one check of a Settle.
@@ -1536,7 +1554,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x05burst\x18\x03 \x01(\x03R\x05burst\x12\x14\n" +
 	"\x05queue\x18\x04 \x01(\x03R\x05queue\x12-\n" +
 	"\x06window\x18\x05 \x01(\x0e2\x15.noria.peer.v1.WindowR\x06window\x12\x12\n" +
-	"\x04zone\x18\x06 \x01(\tR\x04zone\"\xb6\x02\n" +
+	"\x04zone\x18\x06 \x01(\tR\x04zone\"\xca\x02\n" +
 	"\x06Answer\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.noria.peer.v1.StatusR\x06status\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12\x12\n" +
@@ -1548,7 +1566,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04held\x18\b \x01(\x03R\x04held\x12\x12\n" +
 	"\x04next\x18\t \x01(\x03R\x04next\x120\n" +
 	"\asettled\x18\n" +
-	" \x03(\v2\x16.noria.peer.v1.SettledR\asettled\"U\n" +
+	" \x03(\v2\x16.noria.peer.v1.SettledR\asettled\x12\x12\n" +
+	"\x04flaw\x18\v \x01(\rR\x04flaw\"U\n" +
 	"\aSettled\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1a\n" +
 	"\breserved\x18\x02 \x01(\x03R\breserved\x12\x18\n" +
@@ -1571,7 +1590,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\fR\x03key\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\" \n" +
 	"\fKeysResponse\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\tR\x03ids*\x84\x01\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids*\x9f\x01\n" +
 	"\x02Op\x12\v\n" +
 	"\aOP_TAKE\x10\x00\x12\r\n" +
 	"\tOP_REFUND\x10\x01\x12\f\n" +
@@ -1581,7 +1600,10 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\tOP_FORGET\x10\x05\x12\v\n" +
 	"\aOP_LEND\x10\x06\x12\r\n" +
 	"\tOP_SETTLE\x10\a\x12\r\n" +
-	"\tOP_REPORT\x10\b*\x98\x01\n" +
+	"\tOP_REPORT\x10\b\x12\v\n" +
+	"\aOP_GIVE\x10\t\x12\f\n" +
+	"\bOP_DRAIN\x10\n" +
+	"*\x98\x01\n" +
 	"\x06Window\x12\x0f\n" +
 	"\vWINDOW_NONE\x10\x00\x12\x10\n" +
 	"\fWINDOW_FIXED\x10\x01\x12\x0f\n" +
