@@ -23,6 +23,7 @@ type bench struct {
 	duration    time.Duration
 	requests    int // 0 for no bound
 	timeout     time.Duration
+	access      access
 
 	limit     bucket.Limit
 	limitText string // limit, written once for all requests
@@ -92,6 +93,7 @@ func (b *bench) addFlags(s section) {
 	s.add("duration", "duration", "`TIME` after which no request starts any more", of(&b.duration, "duration", "10s", duration(time.Millisecond, maxDuration)))
 	s.add("requests", "requests", "`REQUESTS` after which none starts any more; 0 is no bound", of(&b.requests, "number", "0", whole(0, math.MaxInt)))
 	s.add("timeout", "timeout", "most `TIME` that an answer may take", of(&b.timeout, "duration", "5s", duration(time.Millisecond, time.Hour)))
+	addAccess(section{flags: s.flags, name: "client"}, &b.access)
 	s.add("limit", "limit", "`LIMIT` of every key", of(&b.limit, "limit", "100/s burst 200", bucket.ParseLimit))
 	s.add("cost", "cost", "`TOKENS` of every check", of(&b.cost, "number", "1", whole(0, bucket.MaxCost)))
 	s.add("keys", "keys", "`NUMBER` of different keys", of(&b.keys.number, "number", "10000", whole(1, maxBenchKey)))

@@ -53,14 +53,14 @@ func (b *bench) connect(ctx context.Context) ([]caller, error) {
 // caller returns the caller for t, which it asks for its status.
 func (b *bench) caller(ctx context.Context, t target) (caller, error) {
 	if t.http {
-		probe := client{admin: t.addr, timeout: b.timeout} // the API has the status too
+		probe := client{admin: t.addr, timeout: b.timeout, access: b.access} // the API has the status too
 		var s struct{}
 		if err := probe.get(ctx, api.PathStatus, &s); err != nil {
 			return nil, err
 		}
-		return newHTTPCaller(b, t.addr), nil
+		return newHTTPCaller(b, t.addr)
 	}
-	probe := client{node: t.addr, timeout: b.timeout}
+	probe := client{node: t.addr, timeout: b.timeout, access: b.access}
 	err := probe.ask(ctx, func(ctx context.Context, n noriapb.NoriaClient) error {
 		_, err := n.Status(ctx, &noriapb.StatusRequest{})
 		return err
@@ -68,9 +68,9 @@ func (b *bench) caller(ctx context.Context, t target) (caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dial(t.addr)
+	conn, err := dial(t.addr, b.access)
 	if err != nil {
-		return nil, usagef("target %s: %w", t.addr, err)
+		return nil, err
 	}
 	if b.stream {
 		return newStreamCaller(b, conn), nil
@@ -132,10 +132,14 @@ type httpCaller struct {
 }
 
 // newHTTPCaller returns the caller of the HTTP API at addr.
-func newHTTPCaller(b *bench, addr string) *httpCaller {
-	return &httpCaller{bench: b, url: "http://" + addr + api.PathCheck, client: &http.Client{Transport: &http.Transport{
+func newHTTPCaller(b *bench, addr string) (*httpCaller, error) {
+	client, scheme, err := b.access.web(&http.Transport{
 		MaxIdleConns: b.concurrency, MaxIdleConnsPerHost: b.concurrency, IdleConnTimeout: time.Minute, DisableCompression: true,
-	}}}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &httpCaller{bench: b, url: scheme + "://" + addr + api.PathCheck, client: client}, nil
 }
 
 // An httpCheck is the body of a POST.

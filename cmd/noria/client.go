@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/noriahq/noria/transport/noriapb"
 )
@@ -20,6 +20,7 @@ type client struct {
 	node    string
 	admin   string
 	timeout time.Duration
+	access  access
 	out     output
 }
 
@@ -38,14 +39,15 @@ func (c *client) addAdmin(s section) {
 // addCommon defines the flags of every client.
 func (c *client) addCommon(s section) {
 	s.add("timeout", "timeout", "most `TIME` to wait for the answer", of(&c.timeout, "duration", "5s", duration(time.Millisecond, time.Hour)))
+	addAccess(s, &c.access)
 	addOutput(s, &c.out)
 }
 
 // ask calls f with the API of c's node. An error tells whether it could be reached.
 func (c *client) ask(ctx context.Context, f func(context.Context, noriapb.NoriaClient) error) error {
-	conn, err := dial(c.node)
+	conn, err := dial(c.node, c.access)
 	if err != nil {
-		return usagef("--node is %q: %w", c.node, err)
+		return err
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -57,22 +59,33 @@ func (c *client) ask(ctx context.Context, f func(context.Context, noriapb.NoriaC
 }
 
 // dial returns a connection to the node at addr, which is opened by the first call.
-func dial(addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+func dial(addr string, a access) (*grpc.ClientConn, error) {
+	options, err := a.dialOptions()
+	if err != nil {
+		return nil, err
+	}
+	options = append(options,
 		grpc.WithNoProxy(), // a node is nearby; a proxy of the environment is for elsewhere
 		grpc.WithUserAgent("noria"))
+	conn, err := grpc.NewClient("passthrough:///"+addr, options...)
+	if err != nil {
+		return nil, usagef("address %q: %w", addr, err)
+	}
+	return conn, nil
 }
 
 // get reads the JSON at path of c's admin address into to.
 func (c *client) get(ctx context.Context, path string, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.admin+path, nil)
+	client, scheme, err := c.access.web(&http.Transport{Proxy: nil, DisableKeepAlives: true})
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+c.admin+path, nil)
 	if err != nil {
 		return usagef("--admin is %q: %w", c.admin, err)
 	}
-	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	res, err := client.Do(r)
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
@@ -99,11 +112,17 @@ func (c *client) refused(res *http.Response, body []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
 	}
+	if res.StatusCode == http.StatusBadRequest && bytes.Contains(body, []byte("HTTPS")) {
+		return usagef("node at %s speaks TLS: want --tls-ca FILE, or --secure DIR", c.admin)
+	}
 	e := &exit{status: statusUnreachable, err: fmt.Errorf("what listens at %s is not a node's admin port: %s", c.admin, res.Status)}
 	if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
 		e.err = fmt.Errorf("node at %s: %s", c.admin, problem.Detail)
-		if res.StatusCode == http.StatusBadRequest {
+		if res.StatusCode == http.StatusBadRequest || res.StatusCode == http.StatusUnauthorized {
 			e.status = statusUsage
+		}
+		if res.StatusCode == http.StatusUnauthorized {
+			e.err = fmt.Errorf("%w; give it by --token-file FILE or --secure DIR", e.err)
 		}
 	}
 	return e

@@ -18,13 +18,14 @@ import (
 func newConfig(p *process) *cobra.Command {
 	cmd := p.group(&cobra.Command{
 		Use:   "config",
-		Short: "Check a configuration file, list what it may have, hash API keys",
-		Example: `  noria config check noria.yaml
+		Short: "Make or check a configuration file, list what it may have, hash API keys",
+		Example: `  noria config init --tls && noria fleet --secure secure
+  noria config check noria.yaml
   noria config fields
   noria config sample > noria.yaml
   noria config hash-key --id alice`,
 	})
-	cmd.AddCommand(newConfigCheck(p), newConfigFields(p), newConfigSample(p), newConfigHashKey(p))
+	cmd.AddCommand(newConfigInit(p), newConfigCheck(p), newConfigFields(p), newConfigSample(p), newConfigHashKey(p))
 	return cmd
 }
 

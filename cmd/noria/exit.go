@@ -52,6 +52,8 @@ func unreachable(addr string, err error) error {
 		return &exit{status: statusUnreachable, err: fmt.Errorf("node at %s: %s", addr, reason(err))}
 	case code == codes.InvalidArgument:
 		return &exit{status: statusUsage, err: errors.New(reason(err))}
+	case code == codes.Unauthenticated:
+		return &exit{status: statusUsage, err: fmt.Errorf("node at %s: %s; give it by --token-file FILE or --secure DIR", addr, reason(err))}
 	case code == codes.Unimplemented:
 		return &exit{status: statusUnreachable, err: fmt.Errorf("what listens at %s does not speak Noria's API: %s", addr, reason(err))}
 	default:
@@ -71,6 +73,12 @@ func reason(err error) string {
 	}
 	if strings.HasSuffix(text, "connection refused") {
 		text += "; is a node running there?"
+	}
+	if strings.Contains(text, "error reading server preface: EOF") || strings.Contains(text, "error reading server preface: http2: ") {
+		text += "; if it speaks TLS, say so with --tls-ca FILE or --secure DIR"
+	}
+	if strings.Contains(text, "first record does not look like a TLS handshake") {
+		text += "; it does not speak TLS"
 	}
 	return text
 }

@@ -26,6 +26,7 @@ type fleet struct {
 	peerWait  time.Duration
 	front     front
 	file      string
+	secure    string // folder of config init --tls, "" for none
 	demo      bool
 	show      *show          // nil without demo
 	policy    *policy.Policy // nil for none
@@ -49,6 +50,7 @@ The first node has the ports that serve has by default, and each further one por
   noria fleet --nodes 3 --gateways 6
   noria fleet --upstream http://127.0.0.1:9000 --limit 10/s
   noria fleet --config noria.yaml
+  noria config init --tls && noria fleet --secure secure
   noria fleet --demo`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), p) },
@@ -60,6 +62,7 @@ The first node has the ports that serve has by default, and each further one por
 	own.toggle("free-ports", "free_ports", "take whatever ports are free", &f.freePorts)
 	own.toggle("demo", "demo", "gateways with a sample policy, in front of a small upstream that speaks as language models do", &f.demo)
 	own.add("config", "config", "YAML `FILE` with the policy of all nodes' gateways", of(&f.file, "file", "", text))
+	own.add("secure", "secure", "`DIR` that \"noria config init --tls\" made, with certificates, keys and tokens of the nodes", of(&f.secure, "folder", "", text))
 	own.add("wait", "wait", "most `TIME` until all nodes agree", of(&f.wait, "duration", "30s", duration(time.Second, time.Hour)))
 	node := section{flags: cmd.Flags(), name: "node"}
 	node.add("peer-wait", "peer_wait", "`TIME` a check waits for another node before the limit's on_lost rule answers", of(&f.peerWait, "duration", "50ms", duration(time.Millisecond, time.Minute)))
@@ -77,6 +80,9 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 	all := make([]settings, f.nodes+f.gateways)
 	for i := range all {
 		all[i] = f.settings(i)
+		if err := f.lock(&all[i]); err != nil {
+			return err
+		}
 	}
 	if t := takenPorts(all); len(t) > 0 {
 		return usagef("%s: stop what listens there, or start with --free-ports or with others, such as --base-port 9080", t)

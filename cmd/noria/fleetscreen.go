@@ -125,10 +125,14 @@ func agreed(n int) string {
 func (f *fleet) lines(program string, nodes []fleetNode) []string {
 	first, last := nodes[0], nodes[len(nodes)-1]
 	lines := []string{
-		check("curl -i", first.API),
-		check("curl", last.API),
-		"curl http://" + first.Admin + "/status",
+		check("curl -i"+f.secured(fileAPITokens), f.scheme()+first.API),
+		check("curl"+f.secured(fileAPITokens), f.scheme()+last.API),
+		"curl" + f.secured(fileAdminTokens) + " " + f.scheme() + first.Admin + "/status",
 		program + ` check user:42 "5/m" --node ` + last.GRPC,
+	}
+	if f.secure != "" {
+		lines[3] += " --secure " + f.secure
+		lines = append(lines, program+" keys rotate --admin "+first.Admin+" --secure "+f.secure)
 	}
 	if f.show == nil && f.proxies() {
 		lines = append(lines, "curl -i http://"+first.HTTP+"/")
@@ -139,7 +143,7 @@ func (f *fleet) lines(program string, nodes []fleetNode) []string {
 // proxies says whether the nodes are gateways too.
 func (f *fleet) proxies() bool { return f.front.upstream != nil || proxies(f.policy) }
 
-// check returns the line that asks the API at addr.
-func check(curl, addr string) string {
-	return curl + ` http://` + addr + `/v1/check -H 'Content-Type: application/json' -d '{"key":"user:42","limit":"5/m"}'`
+// check returns the line that asks the API at url.
+func check(curl, url string) string {
+	return curl + ` ` + url + `/v1/check -H 'Content-Type: application/json' -d '{"key":"user:42","limit":"5/m"}'`
 }
