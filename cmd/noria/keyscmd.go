@@ -49,7 +49,7 @@ func newKeysGenerate(p *process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "generate",
 		Short:   "Print a new key, a line for the file of --gossip-keyring",
-		Example: "  (umask 077 && noria keys generate > gossip.keys)",
+		Example: "  noria keys generate > gossip.keys",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
 			key := make([]byte, bytes)
