@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"runtime/debug"
 
 	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/transport/api"
@@ -12,17 +13,17 @@ import (
 // moment returns what s knows of itself now, for metrics.
 func (s *server) moment() *metrics.Moment {
 	m := &metrics.Moment{
-		Node: s.node.Status(), Stats: s.node.Stats(), Peers: s.peers.Stats(), Decisions: s.decided, Requests: s.requests,
+		Version: versionOf(debug.ReadBuildInfo()).Version, Node: s.node.Status(), Stats: s.node.Stats(), Peers: s.peers.Stats(), Decisions: s.decided, Requests: s.requests,
 	}
 	if g := s.gateway; g != nil {
 		stats := g.Stats()
 		m.Gateway = &stats
 	}
 	if r := s.reload; r != nil {
-		m.Reloads = &metrics.Reloads{OK: r.good.Load(), Refused: r.bad.Load()}
+		m.Reloads = &metrics.Reloads{OK: r.good.Load(), Refused: r.bad.Load(), Stale: r.stale.Load()}
 	}
 	if r := s.rules; r != nil {
-		m.RLS = &metrics.RLS{Reloads: metrics.Reloads{OK: r.good.Load(), Refused: r.bad.Load()}, Counts: r.service.Counts()}
+		m.RLS = &metrics.RLS{Reloads: metrics.Reloads{OK: r.good.Load(), Refused: r.bad.Load(), Stale: r.stale.Load()}, Counts: r.service.Counts()}
 	}
 	return m
 }

@@ -25,6 +25,7 @@ type reloader struct {
 	log  *slog.Logger
 
 	good, bad atomic.Uint64 // changes that were taken over, and those refused
+	stale     atomic.Bool   // the last was refused
 
 	mu  sync.Mutex
 	was contents // as the file was last; guarded by mu
@@ -57,6 +58,7 @@ func (r *reloader) run(ctx context.Context, s *server) error {
 
 // told counts and logs what came of reading the file.
 func (r *reloader) told(err error) {
+	r.stale.Store(err != nil)
 	if err != nil {
 		r.bad.Add(1)
 		r.log.Error("configuration refused, what it said before stays", "err", err)

@@ -30,6 +30,7 @@ type rules struct {
 	files   *watch.Files
 
 	good, bad atomic.Uint64 // changes that were taken over, and those refused
+	stale     atomic.Bool   // the last was refused
 }
 
 // folder returns the files of dir, which use gets as rules. No file is an error: mostly it is another folder.
@@ -108,6 +109,7 @@ func (r *rules) run(ctx context.Context) error {
 
 // told counts and logs what came of reading the folder.
 func (r *rules) told(err error) {
+	r.stale.Store(err != nil)
 	if err != nil {
 		r.bad.Add(1)
 		r.log.Error("rate limit rules refused, those before stay", "err", err)

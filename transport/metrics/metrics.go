@@ -21,6 +21,7 @@ import (
 
 // A Moment is what a node knows of itself at once. What it does not have is nil.
 type Moment struct {
+	Version   string // of the binary
 	Node      cluster.Status
 	Stats     cluster.Stats
 	Peers     peer.Stats
@@ -34,6 +35,7 @@ type Moment struct {
 // Reloads are how often something was read again.
 type Reloads struct {
 	OK, Refused uint64
+	Stale       bool // the last was refused: what is there is not what the node goes by
 }
 
 // An RLS is what Envoy's rate limit service has counted.

@@ -20,6 +20,10 @@ func tables() [][]Metric {
 // nodeTable are the metrics of a node among nodes.
 func nodeTable() []Metric {
 	return []Metric{
+		gauges("noria_node_info", "1, with the node's id, its role, the label of its cluster and the version of its binary.", []string{"node", "role", "cluster", "version"}, func(m *Moment, put put) {
+			put(1, string(m.Node.Node), string(m.Node.Role), m.Node.Label, m.Version)
+		}),
+		gauge("noria_uptime_seconds", "Time since the node was started.", func(m *Moment) float64 { return m.Node.Uptime.Seconds() }),
 		gauge("noria_ready", "1 if the node has joined and serves.", func(m *Moment) float64 { return truth(m.Node.Ready) }),
 		gauge("noria_deciding", "1 while more than half of the holders hear the node; 0 at a gateway.", func(m *Moment) float64 { return truth(m.Node.Deciding) }),
 		counter("noria_checks_degraded_total", "Checks answered without their holder, by the rule on_lost.", func(m *Moment) float64 { return float64(m.Node.Degraded) }),
@@ -41,6 +45,11 @@ func policyTable() []Metric {
 			if r := m.Reloads; r != nil {
 				put(float64(r.OK), "ok")
 				put(float64(r.Refused), "refused")
+			}
+		}),
+		gauges("noria_config_stale", "1 while the configuration file says something that the node refused, so that it goes by what was there before.", nil, func(m *Moment, put put) {
+			if m.Reloads != nil {
+				put(truth(m.Reloads.Stale))
 			}
 		}),
 	}
@@ -79,6 +88,11 @@ func rlsTable() []Metric {
 			if m.RLS != nil {
 				put(float64(m.RLS.Reloads.OK), "ok")
 				put(float64(m.RLS.Reloads.Refused), "refused")
+			}
+		}),
+		gauges("noria_rls_stale", "1 while the rules of the rate limit service say something that the node refused, so that it goes by what was there before.", nil, func(m *Moment, put put) {
+			if m.RLS != nil {
+				put(truth(m.RLS.Reloads.Stale))
 			}
 		}),
 	}
