@@ -39,7 +39,8 @@ func (n *Node) Leave(ctx context.Context) error {
 // then it would be missed if their holder crashed.
 const keepWait = 10 * time.Second
 
-// unburden waits until no replica that this node keeps is the only one: for keepWait and half of what is left of ctx at most.
+// unburden waits until no replica that this node keeps is the only one, or all leave: for keepWait and half of what is left of ctx at
+// most.
 func (n *Node) unburden(ctx context.Context) error {
 	wait := keepWait
 	if end, ok := ctx.Deadline(); ok {
@@ -47,7 +48,7 @@ func (n *Node) unburden(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return n.poll(ctx, func() bool { return n.kept() == 0 })
+	return n.poll(ctx, func() bool { return n.kept() == 0 || !n.outlived() })
 }
 
 // alone says whether this node has nothing that anybody else could have.
@@ -56,5 +57,11 @@ func (n *Node) alone() bool {
 	if v == nil || n.drained() {
 		return true
 	}
-	return !slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.Draining && !m.Gateway })
+	return !n.outlived()
+}
+
+// outlived says whether another member holds keys and does not leave too.
+func (n *Node) outlived() bool {
+	v := n.view.Load()
+	return v != nil && slices.ContainsFunc(v.members, func(m *member) bool { return m.peer != nil && !m.Draining && !m.Gateway })
 }
