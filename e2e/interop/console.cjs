@@ -2,13 +2,15 @@
 // a line, as JSON: {"do": "open", "url": ...} and so on; each is answered by one line, {"ok": ...} or {"error": ...}.
 "use strict";
 
-const puppeteer = require("puppeteer-core");
+const { createRequire } = require("node:module");
+const path = require("node:path");
 const readline = require("node:readline");
 
-const [chromium] = process.argv.slice(2);
+const [folder, chromium] = process.argv.slice(2);
+const puppeteer = createRequire(path.join(folder, "package.json"))("puppeteer-core");
 const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
 
-// number reads what the page writes for people, such as 1,234.
+// seen is what the page shows. It runs in the page, where number reads what is written for people, such as 1,234.
 const seen = () => {
   const number = (text) => Number((text || "").replace(/[^0-9.]/g, "") || "0") * (/k$/.test(text || "") ? 1e3 : /M$/.test(text || "") ? 1e6 : 1);
   const all = (selector, of) => [...document.querySelectorAll(selector)].map(of);
@@ -32,8 +34,26 @@ const seen = () => {
     seenRows: all("#inspector .seen tbody tr", (r) => r.innerText),
     tried: document.querySelector("#inspector .out")?.textContent || "",
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    injected: document.querySelectorAll("main i:not([aria-hidden]), main script, main img, main b b").length,
     unlabelled: all("button, input", (b) => b).filter((b) => !(b.innerText || b.getAttribute("aria-label") || b.closest("label"))).length,
   };
+};
+
+// contrast is the texts of the page that stand out too little from what is behind them, by WCAG 2.1: 4.5 to 1.
+const contrast = () => {
+  const parse = (c) => (c.match(/[\d.]+/g) || []).map(Number);
+  const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.length === 3 || c[3] > 0.99) return c.slice(0, 3); } return [255, 255, 255]; };
+  const low = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let n = walk.nextNode(); n; n = walk.nextNode()) {
+    const e = n.parentElement;
+    if (!n.textContent.trim() || e.closest("svg, script, noscript, dialog, .skip") || !e.checkVisibility()) continue;
+    const a = light(parse(getComputedStyle(e).color).slice(0, 3)), b = light(behind(e));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.add(`${e.tagName.toLowerCase()}.${e.className} "${n.textContent.trim().slice(0, 30)}": ${ratio.toFixed(2)}`);
+  }
+  return [...low];
 };
 
 async function main() {
@@ -54,7 +74,11 @@ async function main() {
       await page.goto(url, { waitUntil: "domcontentloaded" });
     },
     async see() { return { ...(await page.evaluate(seen)), wrong, foreign }; },
-    async theme({ dark }) { await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]); },
+    async contrast() { return page.evaluate(contrast); },
+    async theme({ dark, moving }) {
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }, { name: "prefers-reduced-motion", value: moving ? "no-preference" : "reduce" }]);
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))); // the page has heard of it
+    },
     async size({ width, height, phone }) { await page.setViewport({ width, height, deviceScaleFactor: phone ? 2 : 1, isMobile: Boolean(phone), hasTouch: Boolean(phone) }); },
     async look({ key }) {
       await page.$eval("#inspector input[name=key]", (i, key) => { i.value = key; i.form.requestSubmit(); }, key);
@@ -66,7 +90,7 @@ async function main() {
       await new Promise((done) => setTimeout(done, 350)); // what has just changed size is drawn again
       await page.screenshot({ path, fullPage: Boolean(full), clip });
     },
-    async ids() { return page.evaluate(() => getComputedStyle(document.body).backgroundColor); },
+    async paper() { return page.evaluate(() => getComputedStyle(document.body).backgroundColor); },
     async close() { await browser.close(); },
   };
   for await (const line of readline.createInterface({ input: process.stdin })) {

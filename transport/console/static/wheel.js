@@ -5,6 +5,7 @@ import { svg, text, hue, num, rate, short } from "./format.js";
 
 const outer = 246, inner = 206, potAt = 264, hub = 96, gap = 0.022, tau = 2 * Math.PI;
 const pots = 30, spokes = 16, moveFor = 2800;
+const perFrame = 1000 / 31;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** at returns the point at an angle, from the top clockwise, and a distance. */
@@ -91,6 +92,7 @@ export class Wheel {
     this.gone = new Map(state.members.filter((m) => m.health === "dead" || m.health === "left" || m.health === "silent").map((m) => [m.id, m]));
     this.members = new Map(state.members.map((m) => [m.id, m]));
     for (const move of state.moves || []) this.move(move);
+    this.changed = true;
     if (this.now.size === 0) this.now = new Map([...this.goal].map(([t, hs]) => [t, new Map(hs)]));
     this.describe(state);
     this.root.dataset.holders = String(new Set((state.flows || []).map((x) => x.holder).filter(Boolean)).size);
@@ -113,20 +115,26 @@ export class Wheel {
   }
 
   frame(t) {
-    const past = Math.min(0.1, (t - this.last) / 1000);
-    this.last = t;
-    this.settle(past);
-    this.draw();
-    this.drawMoves(t);
-    if (!still.matches) {
-      this.turn = (this.turn + past * this.speed) % tau;
-      if (this.speed > 0) this.waves(t);
-    }
-    this.drawPots();
     requestAnimationFrame((u) => this.frame(u));
+    if (t - this.last < perFrame) return; // calm needs no more, and a page that stays open should cost little
+    const past = Math.min(0.2, (t - this.last) / 1000);
+    this.last = t;
+    if (this.changed) {
+      this.changed = this.settle(past);
+      this.draw();
+    }
+    if (this.moves.length > 0) this.drawMoves(t);
+    if (still.matches) {
+      if (!this.drawn || this.changed) this.drawPots();
+      return;
+    }
+    if (this.speed === 0) return;
+    this.turn = (this.turn + past * this.speed) % tau;
+    this.waves(t);
+    this.drawPots();
   }
 
-  /** settle brings what is drawn nearer to what is. */
+  /** settle brings what is drawn nearer to what is, and says whether it is not there yet. */
   settle(past) {
     const step = still.matches ? 1 : 1 - Math.exp(-past * 3.2);
     for (const [target, holders] of this.goal) {
@@ -134,15 +142,18 @@ export class Wheel {
       const now = this.now.get(target);
       for (const [holder, count] of holders) if (!now.has(holder)) now.set(holder, Math.min(1, count));
     }
+    let moving = false;
     for (const [target, now] of this.now) {
       const goal = this.goal.get(target);
       for (const [holder, count] of now) {
         const want = goal?.get(holder) || 0;
         const next = Math.abs(want - count) < 1 ? want : count + (want - count) * step;
+        moving ||= next !== want;
         if (next === 0) now.delete(holder); else now.set(holder, next);
       }
       if (now.size === 0) this.now.delete(target);
     }
+    return moving;
   }
 
   draw() {
@@ -250,6 +261,7 @@ export class Wheel {
   }
 
   drawPots() {
+    this.drawn = Boolean(this.regions?.length);
     this.spokes.setAttribute("transform", `rotate(${f((this.turn * 360) / tau)})`);
     this.pots.forEach((pot, i) => {
       const angle = (this.turn + (i * tau) / pots) % tau;
