@@ -122,13 +122,10 @@ export class Wheel {
     if (this.changed) {
       this.changed = this.settle(past);
       this.draw();
+      this.drawPots();
     }
     if (this.moves.length > 0) this.drawMoves(t);
-    if (still.matches) {
-      if (!this.drawn || this.changed) this.drawPots();
-      return;
-    }
-    if (this.speed === 0) return;
+    if (still.matches || this.speed === 0) return;
     this.turn = (this.turn + past * this.speed) % tau;
     this.waves(t);
     this.drawPots();
@@ -261,7 +258,6 @@ export class Wheel {
   }
 
   drawPots() {
-    this.drawn = Boolean(this.regions?.length);
     this.spokes.setAttribute("transform", `rotate(${f((this.turn * 360) / tau)})`);
     this.pots.forEach((pot, i) => {
       const angle = (this.turn + (i * tau) / pots) % tau;
