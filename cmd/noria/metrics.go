@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 
 	"github.com/noriahq/noria/bucket/policy"
-	"github.com/noriahq/noria/transport/api"
 	"github.com/noriahq/noria/transport/metrics"
 	"github.com/noriahq/noria/transport/rls/descriptors"
 )
@@ -34,7 +33,7 @@ func (s *server) metricsPage() http.Handler {
 }
 
 // counted returns l, whose decisions are counted as of the way in with that name.
-func (s *server) counted(name string, l *limiter) api.Limiter {
+func (s *server) counted(name string, l *limiter) metrics.Limiter {
 	switch name {
 	case "gateway", "auth":
 		return s.decided.Limiter(name, l, policy.LimitOf)

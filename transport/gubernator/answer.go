@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport"
 	pb "github.com/noriahq/noria/transport/gubernatorpb"
 )
@@ -43,9 +44,6 @@ type itemError struct{ error }
 // decide asks about m, which has a name and a key.
 func (s *Server) decide(ctx context.Context, now time.Time, m *pb.RateLimitReq) (*pb.RateLimitResp, error) {
 	hits := m.GetHits()
-	if hits < 0 {
-		return nil, itemError{fmt.Errorf("field 'hits' is %d, want 0 or more: hits cannot be given back one by one, RESET_REMAINING gives back all", hits)}
-	}
 	if m.GetLimit() <= 0 { // nothing ever goes through, and no bucket is needed for that
 		out := &pb.RateLimitResp{Limit: m.GetLimit(), ResetTime: now.UnixMilli()}
 		if hits > 0 {
@@ -65,16 +63,39 @@ func (s *Server) decide(ctx context.Context, now time.Time, m *pb.RateLimitReq) 
 		if err := s.limiter.Reset(ctx, r.Key); err != nil {
 			return nil, err
 		}
-		r.Cost = 0
+		if m.GetAlgorithm() == pb.Algorithm_TOKEN_BUCKET { // it is full at that moment, whoever takes of it in the next
+			return said(m, l, &bucket.Decision{Allowed: true, Remaining: l.Burst}, now), nil
+		}
 	}
-	d, err := s.take(ctx, r, has(m, pb.Behavior_DRAIN_OVER_LIMIT))
+	d, err := s.count(ctx, r, has(m, pb.Behavior_DRAIN_OVER_LIMIT))
 	if err != nil {
 		return nil, err
 	}
 	return said(m, l, &d, now), nil
 }
 
-// take asks about r, whose cost may be more than its limit ever has. With drain what remains is taken where it is too little.
+// count takes r's cost, or gives it back if it is negative.
+func (s *Server) count(ctx context.Context, r bucket.Request, drain bool) (bucket.Decision, error) {
+	switch {
+	case r.Cost < 0:
+		r.Cost = -max(r.Cost, -bucket.MaxCost) // no bucket misses more
+		return s.limiter.GiveBack(ctx, r)
+	case drain:
+		most := r
+		most.Cost = min(r.Cost, bucket.MaxCost) // no bucket has more
+		d, err := s.limiter.Drain(ctx, most)
+		if err == nil && most.Cost < r.Cost {
+			d.Allowed = false
+		}
+		if !errors.Is(err, cluster.ErrOld) {
+			return d, err
+		}
+	}
+	return s.take(ctx, r, drain)
+}
+
+// take asks about r, whose cost may be more than its limit ever has. With drain what remains is taken where it is too little: by a
+// second question, for holders that cannot do both at once.
 func (s *Server) take(ctx context.Context, r bucket.Request, drain bool) (bucket.Decision, error) {
 	tooMuch := r.Cost > r.Limit.Burst
 	asked := r

@@ -14,7 +14,8 @@
 //	                       "quota LIMIT per day" where the duration is one of the calendar
 //	LEAKY_BUCKET           limit hits in duration, back evenly, and burst at once: "LIMIT/DURATION burst BURST"
 //	hits: 0                tells what remains and takes nothing
-//	RESET_REMAINING        the bucket is full again, and the hits are not counted
+//	hits below 0           give back, up to the limit, or the burst of a LEAKY_BUCKET
+//	RESET_REMAINING        the bucket is full again; the hits are then counted by LEAKY_BUCKET, and not by TOKEN_BUCKET
 //	DRAIN_OVER_LIMIT       a request for more than remains takes what remains
 //	DURATION_IS_GREGORIAN  minute, hour, day, month or year of the calendar in UTC; a week is an error, as it is there
 //	GLOBAL, NO_BATCHING    accepted and nothing else: answers are exact in any case, and nothing waits for a batch
@@ -24,7 +25,8 @@
 // Differences: windows of TOKEN_BUCKET begin at multiples of their duration since 1970 and not with a first hit, so the first
 // one may be shorter. A bucket does not forget what it owes when nodes join or leave. reset_time is when the bucket is full
 // again, also where a burst is more than the limit. Who asks for 0 hits of a limit that is used up gets UNDER_LIMIT. Negative
-// hits, which give back, are an error: no call of a cluster takes back what is not reserved; RESET_REMAINING gives back all.
+// hits never make a bucket hold more than its limit; they did of TOKEN_BUCKET. DRAIN_OVER_LIMIT takes what remains also with the
+// first request of a bucket.
 //
 // Up to 1,000 requests are decided on each by itself, those for one bucket in their order. What is wrong with one is told in its
 // answer, in Gubernator's words.
@@ -52,6 +54,13 @@ const MaxRequests = 1000
 type Limiter interface {
 	// Check takes r's cost from its bucket or refuses.
 	Check(ctx context.Context, r bucket.Request) (bucket.Decision, error)
+
+	// GiveBack gives r's cost back to its bucket, up to full.
+	GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error)
+
+	// Drain takes as much of r's cost as is there, and allows r if that is all of it. An error that wraps cluster.ErrOld says that
+	// it cannot.
+	Drain(ctx context.Context, r bucket.Request) (bucket.Decision, error)
 
 	// Reset forgets the bucket named key: it is full again.
 	Reset(ctx context.Context, key string) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -131,8 +132,28 @@ func TestBehaviors(t *testing.T) {
 			{0, take(token, 5), "under 0/5 1m0s"},
 			{0, take(token, 2, pb.Behavior_RESET_REMAINING), "under 5/5 1m0s"},
 			{0, take(leaky, 5), "under 0/5 1m0s"},
-			{0, take(leaky, 2, pb.Behavior_RESET_REMAINING), "under 5/5 0s"},
+			{0, take(leaky, 2, pb.Behavior_RESET_REMAINING), "under 3/5 24s"}, // which are counted
+			{0, take(leaky, 6, pb.Behavior_RESET_REMAINING, pb.Behavior_DRAIN_OVER_LIMIT), "OVER 0/5 1m0s"},
+			{0, take(leaky, 0, pb.Behavior_RESET_REMAINING), "under 5/5 0s"},
+		},
+		"negative hits of a token bucket": {
+			{0, take(token, 4), "under 1/5 1m0s"},
+			{0, take(token, -1), "under 2/5 1m0s"},
+			{0, take(token, 2), "under 0/5 1m0s"},
+			{0, take(token, 1), "OVER 0/5 1m0s"},
+			{0, take(token, -1), "under 1/5 1m0s"},
+			{0, take(token, 1), "under 0/5 1m0s"},
+			{0, take(token, -99), "under 5/5 1m0s"}, // and no more
+			{0, take(token, 6), "OVER 5/5 1m0s"},
+			{0, take(token, math.MinInt64), "under 5/5 1m0s"},
+		},
+		"negative hits of a leaky bucket": {
+			{0, take(leaky, 1), "under 4/5 12s"},
+			{0, take(leaky, -1), "under 5/5 0s"},
 			{0, take(leaky, 5), "under 0/5 1m0s"},
+			{0, take(leaky, -1), "under 1/5 48s"},
+			{0, take(leaky, -9), "under 5/5 0s"},
+			{0, with(take(leaky, 8), func(m *pb.RateLimitReq) { m.Burst = 10 }), "under 2/5 1m36s"},
 		},
 		"accepted flags": {
 			{0, take(token, 1, pb.Behavior_GLOBAL), "under 4/5 1m0s"},
@@ -167,7 +188,6 @@ func TestBehaviors(t *testing.T) {
 			{0, with(take(token, 1), func(m *pb.RateLimitReq) { m.Duration = 0 }), apply + "field 'duration' is 0, want 1 to 9223372036854 milliseconds"},
 			{0, with(take(leaky, 1), func(m *pb.RateLimitReq) { m.Duration = 1 << 62 }), apply + "field 'duration' is 4611686018427387904, want 1 to 9223372036854 milliseconds"},
 			{0, with(take(token, 1), func(m *pb.RateLimitReq) { m.Limit = 1 << 40 }), apply + "bad limit: window of 1099511627776 tokens, want 1 to 1000000000"},
-			{0, take(token, -3), apply + "field 'hits' is -3, want 0 or more: hits cannot be given back one by one, RESET_REMAINING gives back all"},
 		},
 		"long keys": {
 			{0, with(take(token, 1), func(m *pb.RateLimitReq) { m.UniqueKey = strings.Repeat("x", 600) }), "under 4/5 1m0s"},

@@ -3,6 +3,7 @@ package metrics
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/transport"
 	"github.com/noriahq/noria/transport/api"
 )
@@ -69,9 +71,20 @@ func (d *Decisions) Describe(to chan<- *prometheus.Desc) { d.took.Describe(to) }
 // Collect implements prometheus.Collector, for the time that checks take.
 func (d *Decisions) Collect(to chan<- prometheus.Metric) { d.took.Collect(to) }
 
+// A Limiter decides, and takes tokens back. *cluster.Node is one.
+type Limiter interface {
+	api.Limiter
+
+	// GiveBack gives r's cost back to its bucket.
+	GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error)
+
+	// Drain takes as much of r's cost as is there.
+	Drain(ctx context.Context, r bucket.Request) (bucket.Decision, error)
+}
+
 // A way is one way in.
 type way struct {
-	api.Limiter
+	Limiter
 	of    *Decisions
 	name  string
 	limit func(key string) string
@@ -80,6 +93,7 @@ type way struct {
 	adding  sync.Mutex                        // held while it is replaced
 
 	settled [settlements]atomic.Uint64
+	given   atomic.Uint64
 	failed  sync.Map // from codes to *atomic.Uint64
 }
 
@@ -115,7 +129,7 @@ func (s settlement) String() string { return [...]string{"settled", "renewed", "
 
 // Limiter returns l, what goes through which is counted as of the way in with that name. limit names the limit of a key, "" if it
 // cannot; without it all limits are AdHoc. A name that comes again is the same way in.
-func (d *Decisions) Limiter(name string, l api.Limiter, limit func(key string) string) api.Limiter {
+func (d *Decisions) Limiter(name string, l Limiter, limit func(key string) string) Limiter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if i := slices.IndexFunc(d.ways, func(w *way) bool { return w.name == name }); i >= 0 {
@@ -177,6 +191,33 @@ func (w *way) Settle(ctx context.Context, s ...bucket.Settlement) ([]bucket.Sett
 		}
 	}
 	return said, nil
+}
+
+// GiveBack implements Limiter.
+func (w *way) GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
+	d, err := w.Limiter.GiveBack(ctx, r)
+	if err != nil {
+		w.fail(err)
+		return d, err
+	}
+	w.given.Add(1)
+	return d, nil
+}
+
+// Drain implements Limiter.
+func (w *way) Drain(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
+	began := time.Now()
+	d, err := w.Limiter.Drain(ctx, r)
+	if errors.Is(err, cluster.ErrOld) {
+		return d, err // who asks knows another way
+	}
+	if err != nil {
+		w.fail(err)
+		return d, err
+	}
+	w.of.observe(began, w.of.pathOf(&d))
+	w.add(&r, &d, true)
+	return d, nil
 }
 
 // observe notes how long a check took.
@@ -353,6 +394,16 @@ func decisionsTable() []Metric {
 					if n := w.settled[s].Load(); n > 0 || settlement(s) == settled {
 						put(float64(n), w.name, settlement(s).String())
 					}
+				}
+			}
+		}),
+		counters("noria_given_back_total", "Calls that gave tokens back without a reservation, by way in: negative hits of the APIs that have them.", []string{"way"}, func(m *Moment, put put) {
+			if m.Decisions == nil {
+				return
+			}
+			for _, w := range m.Decisions.list() {
+				if n := w.given.Load(); n > 0 || w.name == "rls" || w.name == "gubernator" {
+					put(float64(n), w.name)
 				}
 			}
 		}),

@@ -66,6 +66,10 @@ func (scripted) Settle(_ context.Context, s ...bucket.Settlement) ([]bucket.Sett
 	return said, nil
 }
 
+func (s scripted) GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error) { return s.Check(ctx, r) }
+
+func (s scripted) Drain(ctx context.Context, r bucket.Request) (bucket.Decision, error) { return s.Check(ctx, r) }
+
 // use asks everything of m once.
 func use(t *testing.T, m *metrics.Moment) {
 	t.Helper()
@@ -86,6 +90,9 @@ func use(t *testing.T, m *metrics.Moment) {
 		t.Fatalf("Check returns %v, want what the limiter says", err)
 	}
 	if _, err := l.Settle(ctx, bucket.Settlement{ID: "1"}, bucket.Settlement{ID: "2", Renew: 1}, bucket.Settlement{ID: "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.GiveBack(ctx, bucket.Request{Key: "ip/here", Cost: 1}); err != nil {
 		t.Fatal(err)
 	}
 	h := m.Requests.HTTP("api", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -163,7 +163,7 @@ func TestJSON(t *testing.T) {
 			{"POST", `{"domain":"","descriptors":[{}]}`, 400, `"detail":"badrequest:ratelimitdomainmustnotbeempty"`},
 			{"POST", `{"domain":"d","descriptor":[{}]}`, 400, `unknownfield`},
 			{"POST", `{`, 400, `wantaRateLimitRequestinJSON`},
-			{"POST", `{"domain":"d","descriptors":[{"isNegativeHits":true}]}`, 501, `urn:noria:problem:unsupported`},
+			{"POST", `{"domain":"d","hitsAddend":2,"descriptors":[{"isNegativeHits":true,"entries":[{"key":"user","value":"1"}]}]}`, 200, `"limitRemaining":2`},
 			{"POST", `{"domain":"` + strings.Repeat("x", 1<<20) + `"}`, 413, `urn:noria:problem:too-large`},
 			{"GET", ``, 405, `urn:noria:problem:bad-method`},
 		} {

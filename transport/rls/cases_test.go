@@ -136,9 +136,35 @@ func counting() []userCase {
 			{ask: ask(own(1<<63, of("b=1"))), want: "OVER: OVER 5/HOUR left 5"},
 			{ask: hits(5, of("b=1")), want: "OK: OK 5/HOUR left 0"},
 		}},
-		{"is_negative_hits is not done", two, []step{
-			{ask: ask(of("b=1"), refund(of("b=1"))), want: "Unimplemented: not supported: descriptors[1]: is_negative_hits; settle a reservation of noria.v1 instead"},
+		{"is_negative_hits gives back", two, []step{
+			{ask: hits(4, of("b=1")), want: "OK: OK 5/HOUR left 1"},
+			{ask: ask(refund(of("b=1"))), want: "OK: OK 5/HOUR left 2"},
+			{ask: hits(2, refund(of("b=1"))), want: "OK: OK 5/HOUR left 4"},
+			{ask: ask(of("b=1")), want: "OK: OK 5/HOUR left 3"},
+		}},
+		{"is_negative_hits with hits_addend of its own, of which 0 looks", two, []step{
+			{ask: hits(4, of("b=1")), want: "OK: OK 5/HOUR left 1"},
+			{ask: hits(9, refund(own(2, of("b=1")))), want: "OK: OK 5/HOUR left 3"},
+			{ask: hits(9, refund(own(0, of("b=1")))), want: "OK: OK 5/HOUR left 3"},
+		}},
+		{"ours: no more comes back than the limit has", two, []step{
 			{ask: ask(of("b=1")), want: "OK: OK 5/HOUR left 4"},
+			{ask: ask(refund(own(1<<63, of("b=1")))), want: "OK: OK 5/HOUR left 5"},
+			{ask: hits(6, of("b=1")), want: "OVER: OVER 5/HOUR left 5"},
+		}},
+		{"what was refused is there again after a refund", two, []step{
+			{ask: ask(of("a=1")), want: "OK: OK 1/HOUR left 0"},
+			{ask: ask(of("a=1")), want: "OVER: OVER 1/HOUR left 0", times: 2},
+			{ask: ask(refund(of("a=1"))), want: "OK: OK 1/HOUR left 1"},
+			{ask: ask(of("a=1")), want: "OK: OK 1/HOUR left 0"},
+		}},
+		{"one descriptor gives back and another takes", two, []step{
+			{ask: hits(3, of("b=1")), want: "OK: OK 5/HOUR left 2"},
+			{ask: ask(of("a=1"), refund(of("b=1"))), want: "OK: OK 1/HOUR left 0 | OK 5/HOUR left 3"},
+			{ask: ask(of("a=1"), refund(of("b=1"))), want: "OVER: OVER 1/HOUR left 0 | OK 5/HOUR left 3", times: 2},
+		}},
+		{"is_negative_hits where there is no limit, or none that lets anything through", "- {key: a, rate_limit: {unlimited: true}}\n- {key: z, rate_limit: {unit: day, requests_per_unit: 0}}\n", []step{
+			{ask: ask(refund(of("a=1")), refund(of("x=1")), refund(of("z=1"))), want: "OK: OK left 4294967295 | OK | OK 0/DAY left 0"},
 		}},
 		{"unlimited has all there is", "- {key: a, rate_limit: {unlimited: true}}\n", []step{{ask: hits(1e9, of("a=1")), want: "OK: OK left 4294967295", times: 2}}},
 		{"shadow_mode is OK when it is over", shadow, []step{

@@ -53,7 +53,7 @@ func (c *counts) add(q *question) {
 	for i := range q.items {
 		it := &q.items[i]
 		switch {
-		case it.kind == free:
+		case it.kind == free || it.back:
 		case it.over && it.kind == hard:
 			c.of(it.metric).over.Add(it.hits)
 		case it.over:

@@ -36,6 +36,29 @@ func (q *question) decide(ctx context.Context, l Limiter) error {
 	return nil
 }
 
+// giveBack gives back what items say that do, if nothing else denies: who is denied asks again, and says so again.
+func (q *question) giveBack(ctx context.Context, l Limiter) (err error) {
+	allowed := q.allowed()
+	for i := range q.items {
+		it := &q.items[i]
+		if it.kind < soft || !it.back || it.bucket == (bucket.Limit{}) {
+			continue
+		}
+		r := bucket.Request{Key: it.key, Limit: it.bucket}
+		if allowed && it.hits > 0 {
+			r.Cost = int64(min(it.hits, bucket.MaxCost))
+			it.decision, err = l.GiveBack(ctx, r)
+		} else {
+			it.decision, err = l.Check(ctx, r)
+		}
+		if err != nil {
+			return err
+		}
+		it.told = true
+	}
+	return nil
+}
+
 // begin returns the items whose buckets are to be asked. Where a hard limit never lets its hits through all are asked how
 // much there is, and none is charged.
 func (q *question) begin() (asked []int) {
@@ -51,7 +74,7 @@ func (q *question) begin() (asked []int) {
 	}
 	for i := range q.items {
 		it := &q.items[i]
-		if it.kind < soft || it.bucket == (bucket.Limit{}) {
+		if it.kind < soft || it.back || it.bucket == (bucket.Limit{}) {
 			continue
 		}
 		if !lost && !it.over {

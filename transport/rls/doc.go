@@ -38,6 +38,6 @@
 //   - requests_per_unit fill steadily a bucket of that size; "algorithm: fixed_window" beside domain counts by the clock, as
 //     they do. After a denial duration_until_reset is when to come back, not when all is full again.
 //   - Response headers and dynamic metadata are always there, the headers those of api.WriteHeaders.
-//   - is_negative_hits is answered by UNIMPLEMENTED: a bucket takes back what it knows to have given, which wants a name for
-//     each request that has taken. Reserve and settle by noria.v1 for costs that are known later.
+//   - is_negative_hits gives back up to what the limit has and no further, and only if no other descriptor of the request is
+//     refused. Who may ask may give back: for costs that are known later noria.v1 reserves and settles what was taken.
 package rls

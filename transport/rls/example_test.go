@@ -37,6 +37,13 @@ func (s store) CheckAll(_ context.Context, rs []bucket.Request) (bucket.Decision
 	return ds, err
 }
 
+// GiveBack implements rls.Limiter.
+func (s store) GiveBack(_ context.Context, r bucket.Request) (bucket.Decision, error) {
+	_, d, err := s.Give(0, 0, &r)
+	d.Node = "example"
+	return d, err
+}
+
 // A service answers by the files that Envoy's ratelimit service has. Its Limiter is a *cluster.Node mostly.
 func Example() {
 	rules, err := descriptors.Parse(descriptors.File{Name: "messaging.yaml", Text: []byte(`

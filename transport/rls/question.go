@@ -29,6 +29,7 @@ type item struct {
 	label  string // for headers
 	metric string
 	hits   uint64 // that it asks for
+	back   bool   // it gives them back instead
 	cost   int64  // what its bucket is charged, at most as much as it holds
 
 	over     bool // it would be too much
@@ -47,7 +48,7 @@ const (
 )
 
 // never says that no waiting lets so many hits through.
-func (it *item) never() bool { return it.hits > uint64(it.bucket.Burst) }
+func (it *item) never() bool { return it.hits > uint64(it.bucket.Burst) && !it.back }
 
 // read returns what m asks.
 func read(rules *descriptors.Rules, m *ratelimitpb.RateLimitRequest) (*question, error) {
@@ -60,11 +61,6 @@ func read(rules *descriptors.Rules, m *ratelimitpb.RateLimitRequest) (*question,
 	case len(all) > MaxDescriptors:
 		return nil, fmt.Errorf("%w: rate limit descriptor list has %d entries; want at most %d", transport.ErrRequest, len(all), MaxDescriptors)
 	}
-	for i, one := range all {
-		if one.GetIsNegativeHits() {
-			return nil, fmt.Errorf("%w: descriptors[%d]: is_negative_hits; settle a reservation of noria.v1 instead", transport.ErrUnsupported, i)
-		}
-	}
 	q := &question{items: make([]item, len(all))}
 	domain := rules.Domain(m.GetDomain())
 	if domain == nil {
@@ -72,7 +68,7 @@ func read(rules *descriptors.Rules, m *ratelimitpb.RateLimitRequest) (*question,
 	}
 	q.known = true
 	for i, one := range all {
-		q.items[i].hits = hits(m, one)
+		q.items[i].hits, q.items[i].back = hits(m, one), one.GetIsNegativeHits()
 		if err := q.items[i].meet(domain, one); err != nil {
 			return nil, fmt.Errorf("descriptors[%d].limit: %w", i, err)
 		}

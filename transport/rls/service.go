@@ -30,6 +30,9 @@ type Limiter interface {
 
 	// CheckAll takes the costs of all of rs or of none. Its answer has one decision for each, in their order.
 	CheckAll(ctx context.Context, rs []bucket.Request) (bucket.Decisions, error)
+
+	// GiveBack gives r's cost back to its bucket, up to full.
+	GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error)
 }
 
 // Config is what a Service is made of. Limiter is required.
@@ -91,6 +94,9 @@ func (s *Service) answer(ctx context.Context, m *ratelimitpb.RateLimitRequest) (
 		return nil, err
 	}
 	if err := q.decide(ctx, s.limiter); err != nil {
+		return nil, err
+	}
+	if err := q.giveBack(ctx, s.limiter); err != nil {
 		return nil, err
 	}
 	s.counts.add(q)
