@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -49,6 +50,9 @@ func (r *refusal) Unwrap() error              { return ErrOverloaded }
 
 // IsOverloaded says whether err is ErrOverloaded or the status by which another node says so.
 func IsOverloaded(err error) bool {
+	if errors.Is(err, ErrOverloaded) {
+		return true
+	}
 	s, is := status.FromError(err)
 	if !is || s.Code() != codes.ResourceExhausted {
 		return false

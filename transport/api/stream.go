@@ -100,11 +100,7 @@ func (st *stream) start(ctx context.Context, m *pb.StreamChecksRequest) error {
 	if len(m.GetMore()) > 0 {
 		st.batches.Store(true)
 	}
-	if st.gate.Admit(shed.GRPC, shed.Check) {
-		go st.decide(ctx, m, weight)
-	} else {
-		go st.refuse(ctx, m, weight)
-	}
+	go st.decide(ctx, m, weight)
 	for _, more := range m.GetMore() {
 		if err := st.start(ctx, more); err != nil {
 			return err
@@ -113,14 +109,13 @@ func (st *stream) start(ctx context.Context, m *pb.StreamChecksRequest) error {
 	return nil
 }
 
-// refuse answers m, which takes up weight of what may be in flight, without looking at it.
-func (st *stream) refuse(ctx context.Context, m *pb.StreamChecksRequest, weight int64) {
-	st.answer(ctx, m.GetSequence(), nil, transport.ErrOverloaded)
-	st.inFlight.Release(weight)
-}
-
 // decide answers m, which takes up weight of what may be in flight.
 func (st *stream) decide(ctx context.Context, m *pb.StreamChecksRequest, weight int64) {
+	if !st.gate.Wait(ctx, shed.GRPC, shed.Check) {
+		st.answer(ctx, m.GetSequence(), nil, transport.ErrOverloaded)
+		st.inFlight.Release(weight)
+		return
+	}
 	v, err := st.checkAll(ctx, m.GetChecks())
 	if err != nil || !st.turns.hold(ctx, v.delay) {
 		st.answer(ctx, m.GetSequence(), &v, err)

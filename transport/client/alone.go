@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/bucket"
+	"github.com/noriahq/noria/transport"
 )
 
 // alone answers requests by their OnLost rules while no node does.
@@ -40,9 +41,9 @@ const (
 
 func newAlone(clients int) *alone { return &alone{clients: clients} }
 
-// isLost says whether err is of nodes that cannot be reached or do not answer.
+// isLost says whether err is of nodes that cannot be reached, do not answer or have too much to do.
 func isLost(err error) bool {
-	return errors.Is(err, ErrLost) || errors.Is(err, context.DeadlineExceeded) ||
+	return transport.IsOverloaded(err) || errors.Is(err, ErrLost) || errors.Is(err, context.DeadlineExceeded) ||
 		status.Code(err) == codes.Unavailable || status.Code(err) == codes.DeadlineExceeded
 }
 

@@ -146,7 +146,8 @@ func (c *Client) Close() error {
 // A node that is frozen is left by the first caller whose ctx ends while it waits there, and by all after 13 s. Nodes
 // are tried one after the other as long as it is certain that nothing was taken, or r has an ID, which makes it certain
 // that it is taken once. Errors wrap ErrClosed, ErrLost or ctx's, or have a gRPC status: InvalidArgument where r is
-// wrong, Unavailable where no node can be reached. With Config.Degrade there are no errors of nodes that do not answer, but a
+// wrong, Unavailable where no node can be reached, ResourceExhausted where the node has too much to do, which
+// transport.IsOverloaded tells; others are not asked then, as they have no less. With Config.Degrade there are no errors of nodes that do not answer, but a
 // Decision that is Degraded, which says nothing of what a node may have taken.
 func (c *Client) Check(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
 	all, err := c.CheckAll(ctx, []bucket.Request{r})

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/noriahq/noria/transport"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -222,6 +223,9 @@ func (s *session) deliver(m *pb.StreamChecksResponse) {
 	}
 	if e := m.GetError(); e != nil {
 		q.err = status.Error(codes.Code(e.GetCode()), e.GetMessage())
+		if codes.Code(e.GetCode()) == codes.ResourceExhausted { // for which there is no other reason in a stream
+			q.err = transport.Overloaded()
+		}
 		if codes.Code(e.GetCode()) == codes.Unavailable {
 			q.err = undecided(q.err)
 		}

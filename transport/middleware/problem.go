@@ -96,7 +96,7 @@ func fault() problem {
 
 // passes says whether err is of a cluster that is out of reach or busy, and not of a request that it will never take.
 func passes(err error) bool {
-	if errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
+	if transport.IsOverloaded(err) || errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
 	code := transport.FailureOf(err).Code

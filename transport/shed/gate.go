@@ -1,19 +1,21 @@
-// Package shed keeps a node that is asked for more than it can do at what it can do: it refuses connections and requests
-// beyond what there is room for, as early and as cheaply as it can, the least important ones first.
+// Package shed keeps a node that is asked for more than it can do at what it can do: it refuses connections beyond what there
+// is room for, and holds requests back, the least important ones first, which it refuses where that lasts.
 //
 // What tells that there is too much to do is how long goroutines that could run wait for a processor, which the Go runtime
 // measures: a request that nobody has begun to read waits there too, so a bound of requests under way would see nothing.
-// While more than one wait in four is longer than Config.Delay the pressure rises, and with it the part of the requests that
-// are refused; it falls when they are shorter. Queueing delay as the signal of overload: Nichols and Jacobson, Controlling
+// While more than one wait in ten is longer than Config.Delay the pressure rises, and with it the part of the requests that
+// are held back; it falls when they are shorter. Queueing delay as the signal of overload: Nichols and Jacobson, Controlling
 // Queue Delay (2012); Maurer, Fail at Scale (2015); Zhou et al., Overload Control for Scaling WeChat Microservices,
 // arXiv:1806.04075.
 //
-// To refuse a request costs a good part of what it costs to answer one, so refusing alone does not keep a node well (Cho et
-// al., Breakwater, OSDI 2020). What does is that clients have a bounded number of requests under way: the bounds of
-// connections, of streams of a connection and of checks of a stream are as much a part of it.
+// To refuse a check costs nearly what it costs to answer one, so a node that refuses at once, and is asked again at once, does
+// little else (Cho et al., Overload Control for us-scale RPCs with Breakwater, OSDI 2020). So a check is held back first: for no
+// longer than ten times Config.Delay, at next to no cost, and let in by chance meanwhile. Those who ask on so many connections and
+// streams as there may be cannot ask more, and what else the node does, for its peers above all, finds its processors free.
 package shed
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
@@ -71,16 +73,17 @@ func (e Entry) String() string {
 
 // Config says when a Gate refuses. The zero value is ready for use.
 type Config struct {
-	// Delay is how long requests may wait for a processor: while a quarter of all waits is longer, requests are refused.
-	// Default: 50ms; Never refuses none. Less answers sooner what is answered, and refuses more in a burst.
+	// Delay is how long requests may wait for a processor: while a tenth of all waits is longer, requests are held
+	// back, for ten times as long at most, and then refused. Default: 50ms; Never holds none back. Less answers sooner what is
+	// answered, and refuses more in a burst.
 	Delay time.Duration
 
 	// MaxCalls is how many requests may be under way at once, those of priority Give a quarter more. Default: 16,384. One
 	// costs some 10 to 20 KB; more take more memory before the node refuses.
 	MaxCalls int
 
-	// Waits returns how long goroutines waited for a processor since the last call: the third quartile, 0 where none waited.
-	// Default: as the Go runtime counts it.
+	// Waits returns how long goroutines wait for a processor now: what nine of ten waits are no longer than. Default: as the Go
+	// runtime counts it.
 	Waits func() time.Duration
 
 	// Memory returns how much of the memory that the process may use is in use, 0 to 1; 0 where there is no bound. Default: by
@@ -94,29 +97,33 @@ type Config struct {
 // Never is the Delay of a Gate that refuses nothing for pressure.
 const Never time.Duration = -1
 
-// A Gate decides which requests are refused. A nil Gate lets all in. Its methods are safe for concurrent use and do not
-// block.
+const usualDelay = 50 * time.Millisecond
+
+// A Gate decides which requests are refused. A nil Gate lets all in. Its methods are safe for concurrent use.
 type Gate struct {
 	config Config
 	level  atomic.Uint32 // pressure in 1/full; read by every request, written while there is any
 	_      [60]byte      // what follows is written by every request
 	calls  atomic.Int64  // under way
+	held   atomic.Int64  // of these, held back
 	shed   [entries][priorities]atomic.Uint64
 }
 
-// full is the level at which all of one priority is refused. Reads are from 0 to full, checks from full to 2*full.
-const full = 1 << 16
+const (
+	full       = 1 << 16 // the level at which all checks would be held back
+	readsFirst = 4       // times as many reads: where a quarter of the checks is held back, all reads are refused
+)
 
 // NewGate returns a Gate that lets all in until Run looks at what there is to do.
 func NewGate(c Config) *Gate {
 	if c.Delay == 0 {
-		c.Delay = 50 * time.Millisecond
+		c.Delay = usualDelay
 	}
 	if c.MaxCalls <= 0 {
 		c.MaxCalls = 16_384
 	}
 	if c.Waits == nil {
-		c.Waits = newWaits().quartile
+		c.Waits = newWaits().now
 	}
 	if c.Memory == nil {
 		c.Memory = newMemory().used
@@ -127,52 +134,94 @@ func NewGate(c Config) *Gate {
 	return &Gate{config: c}
 }
 
-// Admit says whether a request that came in by e is answered. One that is not was counted, and is to be told
-// transport.ErrOverloaded.
-func (g *Gate) Admit(e Entry, p Priority) bool {
+// Enter says whether a request that came in by e is answered; it is under way then until Leave. One that is not was counted,
+// and is to be told transport.ErrOverloaded. Enter blocks while the request is held back, until ctx ends at the latest.
+func (g *Gate) Enter(ctx context.Context, e Entry, p Priority) bool {
 	if g == nil {
 		return true
 	}
-	level := g.level.Load()
-	if level == 0 {
-		return true
+	if !g.room(e, p) {
+		return false
 	}
-	if chosen(level, p) {
-		g.shed[e][p].Add(1)
+	if g.level.Load() != 0 && !g.wait(ctx, e, p) {
+		g.calls.Add(-1)
 		return false
 	}
 	return true
 }
 
-// chosen says by chance whether a request of priority p is refused at level.
-func chosen(level uint32, p Priority) bool {
-	switch p {
-	case Read:
-	case Check:
-		if level <= full {
-			return false
-		}
-		level -= full
-	case Vital, Give:
-		return false
-	}
-	return level >= full || rand.Uint32()%full < level
-}
-
-// Enter is Admit for a request that is then under way until Leave, which is called only if Enter returned true.
-func (g *Gate) Enter(e Entry, p Priority) bool {
-	if g == nil {
-		return true
-	}
-	if !g.Admit(e, p) {
-		return false
-	}
+// room counts one more request under way, unless there are too many.
+func (g *Gate) room(e Entry, p Priority) bool {
 	if n, most := g.calls.Add(1), int64(g.config.MaxCalls); n > most && p != Vital && (p != Give || n > most+most/4) {
 		g.calls.Add(-1)
 		g.shed[e][p].Add(1)
 		return false
 	}
 	return true
+}
+
+// Wait is Enter for what is part of a request that is under way.
+func (g *Gate) Wait(ctx context.Context, e Entry, p Priority) bool {
+	return g == nil || g.level.Load() == 0 || g.wait(ctx, e, p)
+}
+
+// wait holds a request back as long as chance says so.
+func (g *Gate) wait(ctx context.Context, e Entry, p Priority) bool {
+	if !g.chosen(p) {
+		return true
+	}
+	if p == Check && g.hold(ctx, p) {
+		return true
+	}
+	g.shed[e][p].Add(1)
+	return false
+}
+
+// hold holds a request back until chance lets it in, which it returns true for, it took too long, or ctx ends. Whoever does
+// not wait for as long as that may take is told at once.
+func (g *Gate) hold(ctx context.Context, p Priority) bool {
+	g.held.Add(1)
+	defer g.held.Add(-1)
+	step := g.config.Delay
+	if step <= 0 {
+		step = usualDelay // held back because of memory alone
+	}
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < 2*step {
+		return false
+	}
+	timer := time.NewTimer(step + rand.N(step))
+	defer timer.Stop()
+	for left := holds * step; ; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+		}
+		if !g.chosen(p) {
+			return true
+		}
+		next := step + rand.N(step)
+		if left -= next; left <= 0 {
+			return false
+		}
+		timer.Reset(next)
+	}
+}
+
+// holds is how many times Config.Delay a request is held back, and a little more.
+const holds = 9
+
+// chosen says by chance whether a request of priority p is held back now.
+func (g *Gate) chosen(p Priority) bool {
+	level := g.level.Load()
+	switch p {
+	case Read:
+		level *= readsFirst
+	case Check:
+	case Vital, Give:
+		return false
+	}
+	return level > 0 && rand.Uint32()%full < level
 }
 
 // Leave ends what Enter began.
@@ -191,12 +240,11 @@ type Count struct {
 
 // Stats is what a Gate knows of itself.
 type Stats struct {
-	// Pressure is 0 while nothing is refused for it, up to 1 while part of the reads are, and up to 2 while all reads and part
-	// of the checks are.
+	// Pressure is the part of the checks that is held back at first, 0 to 0.9. Four times as many of the reads are refused.
 	Pressure float64
 
-	// Calls are the requests under way.
-	Calls int
+	// Calls are the requests under way, and Held those of them that are held back.
+	Calls, Held int
 
 	// Counts are of all kinds of requests that can be refused.
 	Counts []Count
@@ -207,7 +255,7 @@ func (g *Gate) Stats() Stats {
 	if g == nil {
 		return Stats{}
 	}
-	s := Stats{Pressure: float64(g.level.Load()) / full, Calls: int(g.calls.Load())}
+	s := Stats{Pressure: float64(g.level.Load()) / full, Calls: int(g.calls.Load()), Held: int(g.held.Load())}
 	for e := range entries {
 		for p := Give; p < priorities; p++ {
 			s.Counts = append(s.Counts, Count{e, p, g.shed[e][p].Load()})

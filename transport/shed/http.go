@@ -20,7 +20,7 @@ func Handler(g *Gate, kind func(r *http.Request) Kind, h http.Handler) http.Hand
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		k := kind(r)
-		if !g.Enter(k.Entry, k.Priority) {
+		if !g.Enter(r.Context(), k.Entry, k.Priority) {
 			refuse(w, r)
 			return
 		}

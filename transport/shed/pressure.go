@@ -9,21 +9,27 @@ import (
 const (
 	tick = 25 * time.Millisecond
 
-	// gain is how much the pressure rises in a tick where the waits are twice as long as they may be, and falls in one without
-	// any: from none to refusing two thirds of all checks, where three times as much is asked as can be done, it takes four
-	// ticks if the waits are very long.
-	gain = full / 10
+	// gain is how much the pressure rises in a second in which the waits are twice as long as they may be, and falls in one
+	// without any. Where three times as much is asked as can be done, two thirds have to be refused, which takes half a second.
+	// Faster would be too fast: the waits tell of requests that came before the last change.
+	gain     = 0.7 * full
+	steepest = 2.0 // times gain that the pressure changes in a second, at most
 
-	steepest = 4        // times gain that the pressure changes in a tick, at most
-	highest  = full * 2 // less what some checks are let in for, so that the end of it is seen
-	hopeful  = full / 50
+	// late is the longest time for which the pressure changes at once: who looks waits for a processor as well.
+	late = 250 * time.Millisecond
 
-	// calm is how many ticks in a row the waits have to be too long before anything is refused: a collection of garbage, or
-	// a neighbour on the machine, is over by then.
-	calm = 3
+	// patience is how long the waits have to be too long before anything is refused: a collection of garbage, or a neighbour
+	// on the machine, is over by then.
+	patience = 4 * tick
+
+	// highest is the most pressure: some checks are let in all the same, so that it is seen when there is less to do.
+	highest = full * 9 / 10
 
 	// crammed is the part of the memory that is in use from which on checks are refused, whatever the waits.
 	crammed = 0.9
+
+	// quiet is how long without pressure is the end of an overload, for the log.
+	quiet = 5 * time.Second
 )
 
 // Run looks at what there is to do until ctx ends. It returns nil.
@@ -34,14 +40,14 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	w := watch{gate: g}
+	w := watch{gate: g, last: time.Now()}
 	for {
 		select {
 		case <-ctx.Done():
 			g.level.Store(0)
 			return nil
 		case <-ticker.C:
-			w.look()
+			w.look(time.Now())
 		}
 	}
 }
@@ -49,44 +55,44 @@ func (g *Gate) Run(ctx context.Context) error {
 // A watch moves the pressure of a gate.
 type watch struct {
 	gate *Gate
-	long int  // ticks in a row in which waits were too long
-	told bool // that requests are refused
-	ease int  // ticks since nothing is
+	last time.Time
+	long time.Duration // for which waits have been too long
+	told bool          // that requests are refused
+	ease time.Duration // since nothing is
 }
 
-// look moves the pressure by what was in the last tick.
-func (w *watch) look() {
-	g := w.gate
-	level := int(g.level.Load())
-	if g.config.Delay > 0 {
-		level = w.next(level, g.config.Waits())
+// look moves the pressure at now by what was since the last time.
+func (w *watch) look(now time.Time) {
+	g, passed := w.gate, now.Sub(w.last)
+	w.last = now
+	over := -1.0
+	if delay := g.config.Delay; delay > 0 {
+		over = float64(g.config.Waits()-delay) / float64(delay)
 	}
+	level := w.next(int(g.level.Load()), over, passed)
 	if used := g.config.Memory(); used > crammed {
-		level = max(level, full+int(float64(full)*(used-crammed)/(1-crammed)))
+		level = max(level, int(full*(used-crammed)/(1-crammed)))
 	}
-	level = min(max(level, 0), highest-hopeful)
+	level = min(max(level, 0), highest)
 	if uint32(level) != g.level.Load() {
 		g.level.Store(uint32(level))
 	}
-	w.tell(level)
+	w.tell(level, passed)
 }
 
-// next returns the level that follows level where goroutines had to wait for waits.
-func (w *watch) next(level int, waits time.Duration) int {
-	over := float64(waits-w.gate.config.Delay) / float64(w.gate.config.Delay)
+// next returns the level that follows level where the waits were too long by over, in parts of what they may be, while so much
+// time has passed.
+func (w *watch) next(level int, over float64, passed time.Duration) int {
 	if over <= 0 {
 		w.long = 0
-	} else if w.long++; w.long < calm {
+	} else if w.long += passed; w.long < patience {
 		return level
 	}
-	return level + int(gain*min(over, steepest))
+	return level + int(gain*min(over, steepest)*min(passed, late).Seconds())
 }
 
-// quiet is how many ticks without pressure are the end of an overload.
-const quiet = int(5 * time.Second / tick)
-
 // tell logs when requests begin to be refused and when that is over.
-func (w *watch) tell(level int) {
+func (w *watch) tell(level int, passed time.Duration) {
 	switch {
 	case level > 0:
 		w.ease = 0
@@ -95,7 +101,7 @@ func (w *watch) tell(level int) {
 			w.gate.config.Log.Warn("too much to do: requests are refused, reads first")
 		}
 	case w.told:
-		if w.ease++; w.ease >= quiet {
+		if w.ease += passed; w.ease >= quiet {
 			w.told = false
 			w.gate.config.Log.Info("no requests are refused any more")
 		}

@@ -7,40 +7,51 @@ import (
 	"time"
 )
 
-// waits tells how long goroutines waited for a processor. It is for one goroutine.
+// waits tells how long goroutines wait for a processor. It is for one goroutine.
 type waits struct {
 	sample [1]metrics.Sample
-	before []uint64 // counts of the histogram when it was read last
+	before []uint64  // counts of the histogram when it was read last
+	recent []float64 // what came since, the older the less
+	last   time.Time
 }
 
+// fading is how long it takes until a wait counts half. Those of one tick differ too much: there are ticks in which only goroutines run
+// that others have just made, which wait for nothing.
+const fading = 100 * time.Millisecond
+
 func newWaits() *waits {
-	w := &waits{}
+	w := &waits{last: time.Now()}
 	w.sample[0].Name = "/sched/latencies:seconds"
-	w.quartile()
+	w.now()
+	clear(w.recent)
 	return w
 }
 
-// quartile returns what three quarters of all waits since the last call were no longer than; 0 where there were none.
-func (w *waits) quartile() time.Duration {
+// now returns what nine of ten waits of late were no longer than; 0 where there were none.
+func (w *waits) now() time.Duration {
 	metrics.Read(w.sample[:])
 	if w.sample[0].Value.Kind() != metrics.KindFloat64Histogram {
 		return 0 // another Go
 	}
 	h := w.sample[0].Value.Float64Histogram()
 	if len(w.before) != len(h.Counts) {
-		w.before = make([]uint64, len(h.Counts))
+		w.before, w.recent = make([]uint64, len(h.Counts)), make([]float64, len(h.Counts))
 	}
-	total := uint64(0)
+	now := time.Now()
+	left := math.Exp2(-float64(now.Sub(w.last)) / float64(fading))
+	w.last = now
+	total := 0.0
 	for i, n := range h.Counts {
-		w.before[i], h.Counts[i] = n, n-w.before[i]
-		total += h.Counts[i]
+		w.recent[i] = w.recent[i]*left + float64(n-w.before[i])
+		w.before[i] = n
+		total += w.recent[i]
 	}
-	if total == 0 {
+	if total < 1 {
 		return 0
 	}
-	seen := uint64(0)
-	for i, n := range h.Counts {
-		if seen += n; seen*4 >= total*3 {
+	longer := 0.0
+	for i := len(w.recent) - 1; i > 0; i-- {
+		if longer += w.recent[i]; longer > total/10 {
 			return seconds(h.Buckets[i])
 		}
 	}
