@@ -15,6 +15,8 @@ type Options struct {
 
 	Args []string // further flags of noria serve
 	Env  []string // environment variables, NAME=value, beside the test's own
+
+	Binary string // of the nodes; Build's by default
 }
 
 // A Fleet is a cluster of real processes. Its methods are called by the test's goroutine alone; what they return may be
@@ -50,10 +52,16 @@ func (f *Fleet) start(name string) *Node {
 	if f.isGateway(name) {
 		args = append(slices.Clone(args), "--role", "gateway")
 	}
-	node := Serve(f.t, name, f.Seeds(), f.options.Env, args...)
+	if f.options.Binary == "" {
+		f.options.Binary = Build(f.t)
+	}
+	node := serve(f.t, f.options.Binary, name, f.Seeds(), f.options.Env, args...)
 	f.nodes = append(f.nodes, node)
 	return node
 }
+
+// Use makes nodes that are started from now on run another binary.
+func (f *Fleet) Use(binary string) { f.options.Binary = binary }
 
 // isGateway says whether a node of that name holds no keys.
 func (f *Fleet) isGateway(name string) bool {

@@ -65,11 +65,17 @@ func FreeAddr(t testing.TB) string {
 // returns at once: the node is not ready yet and its addresses are not known.
 func Serve(t testing.TB, name string, seeds, env []string, args ...string) *Node {
 	t.Helper()
+	return serve(t, Build(t), name, seeds, env, args...)
+}
+
+// serve is Serve of another binary.
+func serve(t testing.TB, binary, name string, seeds, env []string, args ...string) *Node {
+	t.Helper()
 	flags := append([]string{"serve", "--name", name}, freePorts()...)
 	if len(seeds) > 0 {
 		flags = append(flags, "--join", strings.Join(seeds, ","))
 	}
-	return &Node{Process: StartProcess(t, name, env, append(flags, args...)...), env: env, args: args}
+	return &Node{Process: startBinary(t, binary, name, env, append(flags, args...)...), env: env, args: args}
 }
 
 // WaitReady blocks until the node has said that it is ready and learns its addresses.

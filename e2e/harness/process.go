@@ -26,8 +26,14 @@ type Process struct {
 // whose names start with NORIA_ are not inherited: a developer's own must not decide on tests.
 func StartProcess(t testing.TB, name string, env []string, args ...string) *Process {
 	t.Helper()
+	return startBinary(t, Build(t), name, env, args...)
+}
+
+// startBinary is StartProcess of another binary.
+func startBinary(t testing.TB, binary, name string, env []string, args ...string) *Process {
+	t.Helper()
 	p := &Process{Name: name, Log: newLog(), t: t, ended: make(chan struct{})}
-	p.cmd = exec.Command(Build(t), args...)
+	p.cmd = exec.Command(binary, args...)
 	p.cmd.Env = append(cleanEnv(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Log
 	p.cmd.SysProcAttr = attributes()
