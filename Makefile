@@ -145,6 +145,10 @@ endif
 
 ##@ Ship
 
+.PHONY: release
+release: ## Archives for Linux and macOS with version, completions, lists of components and checksums, into dist.
+	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) cmd/noria/deploy/release.sh dist
+
 .PHONY: deploy-update
 deploy-update: ## Write the plain manifests anew, from the Helm chart with its defaults.
 	cd cmd/noria/deploy/check && GOWORK=off $(GO) test . -run TestPlain -update
@@ -192,7 +196,6 @@ $(eval $(call go-tool,benchstat,golang.org/x/perf/cmd/benchstat,$(BENCHSTAT_VERS
 $(eval $(call go-tool,protoc-gen-go,google.golang.org/protobuf/cmd/protoc-gen-go,$(PROTOC_GEN_GO_VERSION)))
 $(eval $(call go-tool,protoc-gen-go-grpc,google.golang.org/grpc/cmd/protoc-gen-go-grpc,$(PROTOC_GEN_GO_GRPC_VERSION)))
 $(eval $(call go-tool,grpcurl,github.com/fullstorydev/grpcurl/cmd/grpcurl,$(GRPCURL_VERSION)))
-$(eval $(call go-tool,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT_VERSION)))
 
 .PHONY: tool-buf
 tool-buf:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -268,5 +269,34 @@ func TestFolders(t *testing.T) {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is missing", dir)
 		}
+	}
+}
+
+// The programs that operators use say the same, where they are installed.
+func TestPrograms(t *testing.T) {
+	for _, c := range []struct {
+		program string
+		args    []string
+	}{
+		{"helm", []string{"template", "noria", chartDir, "--kube-version", "1.31.0"}},
+		{"kubectl", []string{"kustomize", plainDir}},
+	} {
+		t.Run(c.program, func(t *testing.T) {
+			path, err := exec.LookPath(c.program)
+			if err != nil {
+				t.Skipf("%s is not installed", c.program)
+			}
+			out, err := exec.Command(path, c.args...).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, err := decode(map[string]string{"all.yaml": string(out)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, wrong := range set.check(binary(t)) {
+				t.Error(wrong)
+			}
+		})
 	}
 }

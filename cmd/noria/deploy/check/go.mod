@@ -3,6 +3,7 @@ module github.com/noriahq/noria/cmd/noria/deploy/check
 go 1.26.0
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.10.0
 	github.com/compose-spec/compose-go/v2 v2.16.2
 	github.com/google/go-cmp v0.7.0
 	helm.sh/helm/v3 v3.22.0
