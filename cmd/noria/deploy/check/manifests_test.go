@@ -36,6 +36,7 @@ type serviceMonitor struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
+		JobLabel          string               `json:"jobLabel"`
 		Selector          metav1.LabelSelector `json:"selector"`
 		NamespaceSelector struct {
 			MatchNames []string `json:"matchNames"`
@@ -377,6 +378,9 @@ func (m *manifests) checkMonitor(mon *serviceMonitor, say say) {
 			continue
 		}
 		found++
+		if job := s.Labels[mon.Spec.JobLabel]; job != "noria" {
+			say("the monitor makes job %q of service %s, and alert rules ask for noria", job, s.Name)
+		}
 		for _, e := range mon.Spec.Endpoints {
 			if !slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == e.Port }) || e.Path != "/metrics" {
 				say("the monitor asks %s of port %s, which service %s does not have", e.Path, e.Port, s.Name)
