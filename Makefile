@@ -149,6 +149,10 @@ endif
 release: ## Archives for Linux and macOS with version, completions, lists of components and checksums, into dist.
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) cmd/noria/deploy/release.sh dist
 
+.PHONY: release-check
+release-check: ## Build a release for this machine twice: is it the same, and all there?
+	cd cmd/noria/deploy/check && GOWORK=off $(GO) test -count=1 -timeout 30m . -run TestRelease -release
+
 .PHONY: deploy-update
 deploy-update: ## Write the plain manifests anew, from the Helm chart with its defaults.
 	cd cmd/noria/deploy/check && GOWORK=off $(GO) test . -run TestPlain -update

@@ -83,7 +83,8 @@ imagePullSecrets: [{name: pull}]
 replicas: 5
 label: prod
 secretName: other
-stopWaitSeconds: 60
+drain: {timeoutSeconds: 60}
+state: {enabled: true, size: 2Gi, storageClassName: fast}
 logLevel: debug
 extraArgs: ["--peer-wait=100ms"]
 extraEnv: [{name: NORIA_CLUSTER_FENCE, value: 1s}]
@@ -138,7 +139,7 @@ func TestBadValues(t *testing.T) {
 	for values, want := range map[string]string{
 		`replicas: 0`:                     "replicas",
 		`replica: 3`:                      "replica",
-		`stopWaitSeconds: 25s`:            "stopWaitSeconds",
+		`drain: {timeoutSeconds: 25s}`:    "timeoutSeconds",
 		`gateway: {enable: true}`:         "enable",
 		`service: {type: Ingress}`:        "type",
 		`insecure: "no"`:                  "insecure",
@@ -226,7 +227,7 @@ func sortedKeys(files map[string]string) []string {
 func TestPlanted(t *testing.T) {
 	for _, c := range []struct{ file, old, new, want string }{
 		{"statefulset.yaml", "--join=dns://", "--joyn=dns://", "--joyn"},
-		{"statefulset.yaml", "--stop-wait=25s", "--stop-wait=60s", "terminationGracePeriodSeconds"},
+		{"statefulset.yaml", "--drain-timeout=30s", "--drain-timeout=60s", "terminationGracePeriodSeconds"},
 		{"statefulset.yaml", "path: /readyz", "path: /ready", "/ready"},
 		{"statefulset.yaml", "name: admin, containerPort", "name: adm, containerPort", "admin"},
 		{"statefulset.yaml", "containerPort: 8083", "containerPort: 8093", "8083"},

@@ -212,11 +212,11 @@ func (m *manifests) checkPod(say say) {
 		say("the StatefulSet selects %v, its pods are %v", m.stateful.Spec.Selector.MatchLabels, p.Labels)
 	}
 	var seconds int64
-	if _, err := fmt.Sscanf(m.flag("stop-wait"), "%ds", &seconds); err != nil || seconds < 1 {
-		say("--stop-wait is %q", m.flag("stop-wait"))
+	if _, err := fmt.Sscanf(m.flag("drain-timeout"), "%ds", &seconds); err != nil || seconds < 1 {
+		say("--drain-timeout is %q", m.flag("drain-timeout"))
 	}
 	if grace := p.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < seconds+5 {
-		say("terminationGracePeriodSeconds %v is not well beyond --stop-wait %d", grace, seconds)
+		say("terminationGracePeriodSeconds %v is not well beyond --drain-timeout %d", grace, seconds)
 	}
 	s, own := p.Spec.SecurityContext, c.SecurityContext
 	switch {
@@ -285,6 +285,9 @@ func (m *manifests) checkProbes(say say) {
 func (m *manifests) checkFiles(say say) {
 	p, c := m.pod()
 	for _, mount := range c.VolumeMounts {
+		if slices.ContainsFunc(m.stateful.Spec.VolumeClaimTemplates, func(v corev1.PersistentVolumeClaim) bool { return v.Name == mount.Name }) {
+			continue
+		}
 		if !slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }) {
 			say("mount %s has no volume", mount.Name)
 		}
@@ -300,7 +303,7 @@ func (m *manifests) checkFiles(say say) {
 	for _, a := range c.Args {
 		_, path, ok := strings.Cut(a, "=/")
 		if ok && !slices.ContainsFunc(c.VolumeMounts, func(mount corev1.VolumeMount) bool {
-			return strings.HasPrefix("/"+path, mount.MountPath+"/")
+			return strings.HasPrefix("/"+path+"/", mount.MountPath+"/")
 		}) {
 			say("%s is not in a volume", a)
 		}

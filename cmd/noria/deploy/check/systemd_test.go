@@ -30,7 +30,7 @@ func TestSystemd(t *testing.T) {
 		t.Errorf("noria does not take %q: %v: %s", args[1:], err, out)
 	}
 	if stop, err := time.ParseDuration(value("TimeoutStopSec") + "s"); err != nil || stop < 30*time.Second {
-		t.Errorf("TimeoutStopSec is %v, %v, want more than the 25 s of --stop-wait", stop, err)
+		t.Errorf("TimeoutStopSec is %v, %v, want more than the 25 s of --drain-timeout", stop, err)
 	}
 	if value("User") != "noria" || value("RestartPreventExitStatus") != "2" || value("ExecReload") != "/bin/kill -HUP $MAINPID" {
 		t.Error("the unit runs as another user, tries wrong configuration again, or does not reload")
