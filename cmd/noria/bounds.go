@@ -13,6 +13,7 @@ import (
 	"github.com/noriahq/noria/transport/auth"
 	"github.com/noriahq/noria/transport/gubernator"
 	"github.com/noriahq/noria/transport/gubernatorpb"
+	"github.com/noriahq/noria/transport/metrics"
 	"github.com/noriahq/noria/transport/noriapb"
 	"github.com/noriahq/noria/transport/rls"
 	"github.com/noriahq/noria/transport/shed"
@@ -72,6 +73,15 @@ const adminConns = 256
 type intake struct {
 	gate      *shed.Gate
 	listeners []namedListener // of the ports of front and admin
+}
+
+// stats returns what i has counted.
+func (i *intake) stats() (shed.Stats, []metrics.Port) {
+	ports := make([]metrics.Port, len(i.listeners))
+	for k, l := range i.listeners {
+		ports[k] = metrics.Port{Name: l.name, ConnStats: l.Stats()}
+	}
+	return i.gate.Stats(), ports
 }
 
 // A namedListener is that of a port by its flag.

@@ -14,6 +14,7 @@ func (s *server) moment() *metrics.Moment {
 	m := &metrics.Moment{
 		Version: versionOf(debug.ReadBuildInfo()).Version, Node: s.node.Status(), Stats: s.node.Stats(), Peers: s.peers.Stats(), Decisions: s.decided, Requests: s.requests,
 	}
+	m.Shed, m.Ports = s.intake.stats()
 	if g := s.gateway; g != nil {
 		stats := g.Stats()
 		m.Gateway = &stats

@@ -17,6 +17,7 @@ import (
 	"github.com/noriahq/noria/transport/gateway"
 	"github.com/noriahq/noria/transport/peer"
 	"github.com/noriahq/noria/transport/rls"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 // A Moment is what a node knows of itself at once. What it does not have is nil.
@@ -30,6 +31,8 @@ type Moment struct {
 	Reloads   *Reloads       // of the configuration file
 	RLS       *RLS           // of Envoy's rate limit service
 	Requests  *Requests      // to HTTP and gRPC
+	Shed      shed.Stats     // requests that were refused
+	Ports     []Port         // open ones
 }
 
 // Reloads are how often something was read again.

@@ -21,6 +21,7 @@ import (
 	"github.com/noriahq/noria/transport/metrics"
 	"github.com/noriahq/noria/transport/peer"
 	"github.com/noriahq/noria/transport/rls"
+	"github.com/noriahq/noria/transport/shed"
 )
 
 var update = flag.Bool("update", false, "rewrite METRICS.md")
@@ -37,6 +38,8 @@ func everything() *metrics.Moment {
 		Reloads:   &metrics.Reloads{OK: 1},
 		RLS:       &metrics.RLS{Counts: []rls.Count{{Rule: "d\xff.user", Allowed: 1}}},
 		Requests:  metrics.NewRequests(),
+		Shed:      shed.NewGate(shed.Config{}).Stats(),
+		Ports:     []metrics.Port{{Name: "api", ConnStats: shed.ConnStats{Open: 1}}},
 	}
 }
 

@@ -14,6 +14,7 @@ func tables() [][]Metric {
 		gatewayTable(),
 		rlsTable(),
 		requestsTable(),
+		overloadTable(),
 	}
 }
 
