@@ -40,6 +40,7 @@ BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 PROTOC_GEN_GO_VERSION := v1.36.12
 PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
 GRPCURL_VERSION := v1.9.4
+GHZ_VERSION := v0.121.0
 GOLANGCI_LINT_VERSION := v2.15.0
 BUF_VERSION := 1.75.0
 
@@ -76,8 +77,8 @@ sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts an
 	$(GO) test -count=1 -timeout 10m ./cluster -run 'TestCost|TestExact|TestChangesForgetNothing|TestDenialNeverWrong'
 
 .PHONY: e2e
-e2e: tool-grpcurl ## Tests with real processes, built with the race detector too, of the README's lines, and with real SDKs.
-	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 10m -p 1 ./e2e ./e2e/interop
+e2e: tool-grpcurl tool-ghz ## Tests with real processes, built with the race detector too, of the README's lines, and with real SDKs.
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_GHZ=$(TOOLS)/ghz E2E_RACE=1 $(GO) test -race -count=1 -timeout 10m -p 1 ./e2e ./e2e/interop
 
 .PHONY: fuzz-briefly
 fuzz-briefly: ## Every fuzz target with FUZZ_INPUTS inputs.
@@ -200,6 +201,7 @@ $(eval $(call go-tool,benchstat,golang.org/x/perf/cmd/benchstat,$(BENCHSTAT_VERS
 $(eval $(call go-tool,protoc-gen-go,google.golang.org/protobuf/cmd/protoc-gen-go,$(PROTOC_GEN_GO_VERSION)))
 $(eval $(call go-tool,protoc-gen-go-grpc,google.golang.org/grpc/cmd/protoc-gen-go-grpc,$(PROTOC_GEN_GO_GRPC_VERSION)))
 $(eval $(call go-tool,grpcurl,github.com/fullstorydev/grpcurl/cmd/grpcurl,$(GRPCURL_VERSION)))
+$(eval $(call go-tool,ghz,github.com/bojand/ghz/cmd/ghz,$(GHZ_VERSION)))
 
 .PHONY: tool-buf
 tool-buf:
