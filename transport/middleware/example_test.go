@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -77,6 +78,45 @@ func ExampleHTTP() {
 	// k1 200 "key";q=2;w=3600, "all";q=1000;w=1  0 true <nil>
 	// k1 429 "key";q=2;w=3600, "all";q=1000;w=1 key 0 true <nil>
 	// k2 200 "key";q=2;w=3600, "all";q=1000;w=1  1 true <nil>
+}
+
+// In a router of chi each route has limits of its own, which see the route's parameters.
+func ExampleHTTP_chi() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	perShop := bucket.Limit{Tokens: 2, Per: time.Hour, Burst: 2}
+	limit, err := middleware.HTTP(middleware.Config{Checker: exampleNode(ctx)}, func(r *http.Request) ([]middleware.Met, error) {
+		return []middleware.Met{middleware.One("shop", perShop, chi.URLParam(r, "shop"))}, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	router := chi.NewRouter()
+	router.With(limit).Get("/shops/{shop}/offers", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "offers of", chi.URLParam(r, "shop"))
+	})
+	router.Get("/about", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "free") })
+	service := httptest.NewServer(router)
+	defer service.Close()
+
+	for _, path := range []string{"/shops/7/offers", "/shops/7/offers", "/shops/7/offers", "/shops/8/offers", "/about"} {
+		res, err := http.Get(service.URL + path)
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode == http.StatusTooManyRequests {
+			body = []byte("denied by " + res.Header.Get("X-RateLimit-Type") + "\n")
+		}
+		fmt.Print(path, " ", res.StatusCode, " ", string(body))
+	}
+	// Output:
+	// /shops/7/offers 200 offers of 7
+	// /shops/7/offers 200 offers of 7
+	// /shops/7/offers 429 denied by shop
+	// /shops/8/offers 200 offers of 8
+	// /about 200 free
 }
 
 // A gRPC server lets each method be called twice an hour.
