@@ -227,7 +227,7 @@ func BenchmarkState(b *testing.B) {
 		b.ReportMetric(float64(n.stateStatus().Bytes)/keys, "bytes/key")
 	})
 	close(stop)
-	b.ReportMetric(float64((<-worst).Microseconds()), "µs-worst-check")
+	b.Logf("the slowest check beside took %v", <-worst)
 	b.Run("load", func(b *testing.B) {
 		for b.Loop() {
 			m, err := New(Config{Name: "a", Transport: nowhere{}, State: d})

@@ -28,7 +28,9 @@ func TestRollingUpgrade(t *testing.T) {
 
 func upgrade(t *testing.T, old string) {
 	t.Helper()
-	fleet := harness.Start(t, 3, harness.Options{Binary: old})
+	options := patient()
+	options.Binary = old
+	fleet := harness.Start(t, 3, options)
 	d := drain(t, fleet, 200)
 	l := startLoad(t, fleet)
 	fleet.Use(harness.Build(t))

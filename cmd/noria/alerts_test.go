@@ -99,7 +99,9 @@ func expressions(t *testing.T) map[string]string {
 		}
 	}
 	var board struct {
-		Templating struct{ List []struct{ Name, Definition string } }
+		Templating struct {
+			List []struct{ Name, Definition string }
+		}
 	}
 	if err := json.Unmarshal([]byte(contentOf(t, dashboardFile)), &board); err != nil {
 		t.Fatal(err)

@@ -39,10 +39,10 @@ type server struct {
 	auth     *auth.Handler    // of sub-requests
 	gateway  *gateway.Gateway // nil for none
 	console  *console.Console
-	pair     *certs.Pair      // of the gateway; nil without TLS
-	reload   *reloader        // nil without a file
-	rules    *rules           // of Envoy's rate limit service; nil for none
-	intake   intake           // of requests and connections
+	pair     *certs.Pair // of the gateway; nil without TLS
+	reload   *reloader   // nil without a file
+	rules    *rules      // of Envoy's rate limit service; nil for none
+	intake   intake      // of requests and connections
 	decided  *metrics.Decisions
 	requests *metrics.Requests
 	open     ports // with the ports that were chosen; peer and gossip only once node.Opened

@@ -66,9 +66,13 @@ func (scripted) Settle(_ context.Context, s ...bucket.Settlement) ([]bucket.Sett
 	return said, nil
 }
 
-func (s scripted) GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error) { return s.Check(ctx, r) }
+func (s scripted) GiveBack(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
+	return s.Check(ctx, r)
+}
 
-func (s scripted) Drain(ctx context.Context, r bucket.Request) (bucket.Decision, error) { return s.Check(ctx, r) }
+func (s scripted) Drain(ctx context.Context, r bucket.Request) (bucket.Decision, error) {
+	return s.Check(ctx, r)
+}
 
 // use asks everything of m once.
 func use(t *testing.T, m *metrics.Moment) {

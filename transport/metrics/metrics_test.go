@@ -30,7 +30,7 @@ var update = flag.Bool("update", false, "rewrite METRICS.md")
 func everything() *metrics.Moment {
 	sizes := peer.Histogram{Bounds: []float64{1, 2}, Counts: []uint64{3, 4, 5}, Sum: 30}
 	return &metrics.Moment{
-		Node:      cluster.Status{Ready: true, Deciding: true, Policy: "00c0ffee00c0ffee", Policies: 1, Members: []cluster.MemberStatus{{ID: "a", Role: cluster.RoleHolder}}},
+		Node:      cluster.Status{Ready: true, Deciding: true, Policy: "00c0ffee00c0ffee", Policies: 1, Members: []cluster.MemberStatus{{ID: "a", Role: cluster.RoleHolder}}, State: &cluster.StateStatus{}},
 		Stats:     cluster.Stats{Ring: 16384, Gossip: gossip.Health{Score: 1}, MaxKeys: 10, MaxReservations: 10},
 		Peers:     peer.Stats{MaxQueue: 5, Peers: []peer.LinkStats{{ID: "b", State: "open", Trips: sizes, Batches: sizes}}},
 		Decisions: metrics.NewDecisions("a"),

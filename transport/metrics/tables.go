@@ -15,6 +15,7 @@ func tables() [][]Metric {
 		rlsTable(),
 		requestsTable(),
 		overloadTable(),
+		stateTable(),
 	}
 }
 
