@@ -118,6 +118,6 @@ func (s *server) change(now settings) error {
 		return err
 	}
 	use()
-	s.node.SetPolicy(hashOf(p))
+	s.inForce.usePolicy(hashOf(p))
 	return nil
 }

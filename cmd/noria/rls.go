@@ -28,13 +28,14 @@ type rules struct {
 	log     *slog.Logger
 	service *rls.Service
 	files   *watch.Files
+	noted   func(hash uint64)
 
 	good, bad atomic.Uint64 // changes that were taken over, and those refused
 	stale     atomic.Bool   // the last was refused
 }
 
-// folder returns the files of dir, which use gets as rules. No file is an error: mostly it is another folder.
-func folder(dir string, use func(*descriptors.Rules)) *watch.Files {
+// folder returns the files of dir, which use gets as rules, with their hash. No file is an error: mostly it is another folder.
+func folder(dir string, use func(r *descriptors.Rules, hash uint64)) *watch.Files {
 	return watch.NewFolder(strict.MaxText, func(paths []string, contents [][]byte) error {
 		files := make([]descriptors.File, len(paths))
 		for i, path := range paths {
@@ -47,7 +48,7 @@ func folder(dir string, use func(*descriptors.Rules)) *watch.Files {
 		if err != nil {
 			return err
 		}
-		use(read)
+		use(read, hashFiles(paths, contents))
 		return nil
 	}, dir, ".yaml", ".yml")
 }
@@ -55,23 +56,30 @@ func folder(dir string, use func(*descriptors.Rules)) *watch.Files {
 // readRules reads the rules in dir.
 func readRules(dir string) (*descriptors.Rules, error) {
 	var read *descriptors.Rules
-	if err := folder(dir, func(r *descriptors.Rules) { read = r }).Read(); err != nil {
+	if err := folder(dir, func(r *descriptors.Rules, _ uint64) { read = r }).Read(); err != nil {
 		return nil, &exit{status: statusUsage, err: err}
 	}
 	return read, nil
 }
 
-// openRules returns the rate limit service by the rules in dir.
-func openRules(dir string, l rls.Limiter, log *slog.Logger) (*rules, error) {
+// openRules returns the rate limit service by the rules in dir, which noted gets the hash of, also when they change.
+func openRules(dir string, l rls.Limiter, noted func(hash uint64), log *slog.Logger) (*rules, error) {
 	service, err := rls.New(rls.Config{Limiter: l, Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	r := &rules{dir: dir, log: log, service: service, files: folder(dir, service.Use)}
+	r := &rules{dir: dir, log: log, service: service, noted: noted}
+	r.files = folder(dir, r.use)
 	if err := r.files.Read(); err != nil {
 		return nil, &exit{status: statusUsage, err: err}
 	}
 	return r, nil
+}
+
+// use makes the service go by what was read.
+func (r *rules) use(read *descriptors.Rules, hash uint64) {
+	r.service.Use(read)
+	r.noted(hash)
 }
 
 // beside returns a handler of r's requests, which hands all others to h. A nil r has none.
@@ -100,7 +108,7 @@ func (r *rules) run(ctx context.Context) error {
 	for {
 		select {
 		case <-hangup:
-			r.told(folder(r.dir, r.service.Use).Read())
+			r.told(folder(r.dir, r.use).Read())
 		case <-ctx.Done():
 			return nil
 		}

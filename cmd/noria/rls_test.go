@@ -58,6 +58,16 @@ func TestRLS(t *testing.T) {
 	if status, body := fetch(t, "http://"+ready.API+"/v1/status"); status != http.StatusOK || !strings.Contains(body, `"ready":true`) {
 		t.Errorf("/v1/status says %d %s", status, body)
 	}
+	policy := func() string {
+		_, body := fetch(t, "http://"+ready.Admin+"/status")
+		_, hash, _ := strings.Cut(strings.ReplaceAll(body, " ", ""), `"policy":"`)
+		hash, _, _ = strings.Cut(hash, `"`)
+		return hash
+	}
+	before := policy()
+	if before == "" {
+		t.Error("status says that there is no policy")
+	}
 	conn, err := grpc.NewClient(ready.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -79,10 +89,16 @@ func TestRLS(t *testing.T) {
 	if status, _ := askJSON(t, ready.API, "1"); status != http.StatusTooManyRequests {
 		t.Errorf("after a bad file the answer is %d", status)
 	}
+	if now := policy(); now != before {
+		t.Errorf("after a bad file the policy is %s, want %s as before", now, before)
+	}
 	change(strings.ReplaceAll(rlsRules, "unit: 1}", "unit: 2}"))
 	r.line(r.err, "rate limit rules read")
 	if status, _ := askJSON(t, ready.API, "1"); status != http.StatusOK {
 		t.Errorf("by the new rules the answer is %d", status)
+	}
+	if now := policy(); now == before || now == "" {
+		t.Errorf("by the new rules the policy is %s, want another one than %s", now, before)
 	}
 	_, numbers := fetch(t, "http://"+ready.Admin+"/metrics")
 	for _, want := range []string{

@@ -42,6 +42,7 @@ type server struct {
 	pair     *certs.Pair // of the gateway; nil without TLS
 	reload   *reloader   // nil without a file
 	rules    *rules      // of Envoy's rate limit service; nil for none
+	inForce  inForce     // the hashes of both
 	intake   intake      // of requests and connections
 	decided  *metrics.Decisions
 	requests *metrics.Requests
@@ -144,11 +145,12 @@ func (s *server) openDoors() error {
 	if err != nil {
 		return err
 	}
+	s.inForce.say = s.node.SetPolicy
 	if s.auth, err = auth.New(auth.Config{Policy: p, Limiter: s.counted("auth", limiter), Logger: s.log}); err != nil {
 		return &exit{status: statusUsage, err: err}
 	}
 	if s.settings.rls != "" {
-		if s.rules, err = openRules(s.settings.rls, s.counted("rls", limiter), s.log); err != nil {
+		if s.rules, err = openRules(s.settings.rls, s.counted("rls", limiter), s.inForce.useRules, s.log); err != nil {
 			return err
 		}
 	}
@@ -159,7 +161,7 @@ func (s *server) openDoors() error {
 	s.front = append(s.front,
 		open("api", s.settings.listen.api, httpDoor(s.locks.guardAPI(api.NewServer(s.newAPI(limiter, config), holding, s.log)))),
 		open("grpc", s.settings.listen.grpc, grpcDoor(s.newGRPC(limiter, config))))
-	s.node.SetPolicy(hashOf(p))
+	s.inForce.usePolicy(hashOf(p))
 	if proxies(p) {
 		d, err := s.openGateway(s.counted("gateway", limiter), p)
 		if err != nil {
