@@ -41,12 +41,34 @@ func TestREADME(t *testing.T) {
 		t.Fatal("README.md has no ```console block: nothing that it says is checked")
 	}
 	curl(t)
-	play(t, root, commands)
+	play(t, root, "README.md", commands)
+}
+
+// What the pages for operators say that commands print, they print.
+func TestPages(t *testing.T) {
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	curl(t)
+	for _, name := range []string{"cmd/noria/OPERATING.md", "transport/gubernator/MIGRATING.md", "transport/rls/MIGRATING.md"} {
+		t.Run(name, func(t *testing.T) {
+			page, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			commands, err := transcript.Parse(string(page))
+			if err != nil || len(commands) == 0 {
+				t.Fatalf("%s has %d commands to check: %v", name, len(commands), err)
+			}
+			play(t, root, name, commands)
+		})
+	}
 }
 
 // play runs the commands of a page, one after the other, beside a fleet. The page's ports are the usual ones; here they are
 // others, which are written in their place in commands and read back in what they print.
-func play(t *testing.T, root string, commands []transcript.Command) {
+func play(t *testing.T, root, page string, commands []transcript.Command) {
 	t.Helper()
 	dir := checkout(t, root)
 	var f *demoFleet
@@ -57,7 +79,7 @@ func play(t *testing.T, root string, commands []transcript.Command) {
 			}
 			f = startFleet(t, nodesOf(c.Text), furtherOf(c.Text)...)
 			if got := f.usual(f.Log.String()); !c.Match(got) {
-				t.Errorf("README.md, %v: prints\n%s\nwant\n%s", c, got, strings.Join(c.Output, "\n"))
+				t.Errorf("%s, %v: prints\n%s\nwant\n%s", page, c, got, strings.Join(c.Output, "\n"))
 			}
 			continue
 		}
@@ -66,7 +88,7 @@ func play(t *testing.T, root string, commands []transcript.Command) {
 		}
 		out, status := f.shell(t, dir, c.Text)
 		if got := f.usual(out); !c.Match(got) || status != c.Status {
-			t.Errorf("README.md, %v: exit status %d, prints\n%s\nwant exit status %d and\n%s", c, status, got, c.Status, strings.Join(c.Output, "\n"))
+			t.Errorf("%s, %v: exit status %d, prints\n%s\nwant exit status %d and\n%s", page, c, status, got, c.Status, strings.Join(c.Output, "\n"))
 		}
 	}
 	if f != nil {
