@@ -26,7 +26,7 @@ Every flag has an environment variable, shown behind it; the command line goes f
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return p.fromEnv(cmd) }
 	root.AddCommand(
 		newServe(p), newFleet(p),
-		newCheck(p), newStatus(p), newHealth(p), newRing(p), newKeys(p),
+		newCheck(p), newStatus(p), newHealth(p), newRing(p), newKeys(p), newTop(p), newEvents(p),
 		newBench(p), newChaos(p), newConfig(p), newVersion(p),
 	)
 	return root

@@ -49,7 +49,7 @@ func (c *Console) state(w http.ResponseWriter, r *http.Request) {
 }
 
 // live streams States and events until who looks goes, or the console is closed. With only=events there are no States, and with
-// back=N up to so many earlier events come first.
+// back=N up to so many earlier events come first, and then the event caught.
 func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	back, err := backOf(query)
@@ -99,8 +99,11 @@ func backOf(query url.Values) (int, error) {
 func (c *Console) pump(ctx context.Context, s *stream, admin, only bool, back int) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	if !c.looked(ctx) {
+		return
+	}
 	var serial uint64
-	told := c.hub.from(back)
+	told, caught := c.hub.from(back), false
 	for {
 		n := c.hub.news(serial, told)
 		if n.lost > 0 && s.send("lost", n.lost) != nil {
@@ -109,6 +112,10 @@ func (c *Console) pump(ctx context.Context, s *stream, admin, only bool, back in
 		if len(n.told) > 0 && s.send("events", n.told) != nil {
 			return
 		}
+		if !caught && s.send("caught", len(n.told)) != nil {
+			return
+		}
+		caught = true
 		if n.state != nil && !only && s.send("state", c.show(n.state, admin)) != nil {
 			return
 		}
@@ -124,6 +131,23 @@ func (c *Console) pump(ctx context.Context, s *stream, admin, only bool, back in
 		case <-c.ctx.Done():
 			_ = s.send("bye", "the node is stopping") // an error means that nobody reads it
 			return
+		}
+	}
+}
+
+// looked waits until the members were asked once, and says whether they were before ctx ends.
+func (c *Console) looked(ctx context.Context) bool {
+	for {
+		n := c.hub.news(0, 0)
+		if n.state != nil {
+			return true
+		}
+		select {
+		case <-n.more:
+		case <-ctx.Done():
+			return false
+		case <-c.ctx.Done():
+			return false
 		}
 	}
 }
@@ -210,8 +234,7 @@ func (h *hub) before(rates bool) uint64 {
 	return h.serial
 }
 
-// from returns after which event who wants back earlier ones is to be told. If nobody has looked yet the first look tells all
-// that members keep, so it is that many before these.
+// from returns after which event who wants back earlier ones is to be told.
 func (h *hub) from(back int) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
