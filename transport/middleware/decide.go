@@ -19,9 +19,9 @@ type guard struct {
 
 // A verdict is the decision on all that a request meets.
 type verdict struct {
-	applied []api.Applied // those that may refuse
+	met     []Met         // those that may refuse
+	applied []api.Applied // the same, with what was decided
 	denied  int           // index in applied of the first that did, -1 if none did
-	onLost  bucket.OnLost // of that one
 	delay   time.Duration // the longest
 }
 
@@ -35,13 +35,12 @@ func (g *guard) decide(ctx context.Context, met []Met) (v verdict, err error) {
 	if err != nil {
 		return verdict{denied: -1}, err
 	}
-	v = verdict{applied: make([]api.Applied, len(firm)), denied: ds.DeniedBy()}
+	v = verdict{met: firm, applied: make([]api.Applied, len(firm)), denied: ds.DeniedBy()}
 	for i := range firm {
 		v.applied[i] = api.Applied{Name: firm[i].Name, Limit: firm[i].Request.Limit, Decision: ds[i]}
 		v.delay = max(v.delay, ds[i].Delay)
 	}
 	if v.denied >= 0 {
-		v.onLost = firm[v.denied].Request.OnLost
 		return v, nil
 	}
 	if len(firm) < len(met) {

@@ -50,8 +50,9 @@ func (g *guard) admit(w http.ResponseWriter, r *http.Request, limits HTTPLimits)
 		return g.FailOpen || g.refuse(w, r, undecided(err))
 	}
 	if v.denied >= 0 {
+		p := denial(&v)
 		api.WriteHeaders(w.Header(), v.applied)
-		return g.refuse(w, r, denial(&v))
+		return g.refuse(w, r, p)
 	}
 	err = g.hold(r.Context(), v.delay)
 	switch {

@@ -223,7 +223,11 @@ func TestHTTPLost(t *testing.T) {
 			return w
 		}
 		c.Freeze("c")
-		wantRefusal(t, handler(middleware.Config{}), 503, "undecided")
+		w := handler(middleware.Config{})
+		if got := w.Header().Get("X-RateLimit-Type"); got != "degraded-all" || !strings.Contains(w.Body.String(), `"denied_by":"degraded-all"`) {
+			t.Errorf("a limit that denies while its holder is lost is named %q in %s, want degraded-all", got, w.Body)
+		}
+		wantRefusal(t, w, 503, "undecided")
 		met.Request.OnLost = bucket.Allow
 		if w := handler(middleware.Config{}); w.Code != 200 {
 			t.Errorf("a limit that allows while its holder is lost: %d", w.Code)

@@ -37,30 +37,21 @@ type problem struct {
 	after time.Duration // when to come back; 0 says nothing, bucket.Never that it does not help
 }
 
-// denial says which limit of v refused.
+// denial says which limit of v refused. Limits that did without their holder are named degraded-NAME in v from then on.
 func denial(v *verdict) problem {
-	a := &v.applied[v.denied]
-	name := a.Name
-	if name == "" {
-		name = "default"
-	}
-	p := problem{
-		Type: kind + "denied", Title: "Too many requests", Status: http.StatusTooManyRequests,
-		Limit: a.Limit.String(), DeniedBy: name,
-	}
 	for i := range v.applied {
-		if d := &v.applied[i].Decision; !d.Allowed {
-			p.after = max(p.after, d.RetryAfter)
+		if v.applied[i].Name == "" {
+			v.applied[i].Name = "default"
 		}
 	}
-	switch {
-	case a.Decision.Degraded && v.onLost == bucket.Deny:
+	d := api.Deny(v.applied, func(i int) (bucket.OnLost, int64) { return v.met[i].Request.OnLost, v.met[i].Request.Cost })
+	a := &v.applied[d.Main]
+	p := problem{
+		Type: kind + "denied", Title: "Too many requests", Status: http.StatusTooManyRequests, Detail: d.Detail,
+		Limit: a.Limit.String(), DeniedBy: a.Name, after: d.After,
+	}
+	if d.Lost {
 		p.Type, p.Title, p.Status = kind+"undecided", "The limit cannot be decided on", http.StatusServiceUnavailable
-		p.Detail = "who keeps count of the limit " + name + " cannot be reached; try again soon"
-	case p.after == bucket.Never:
-		p.Detail = "the limit " + name + " of " + p.Limit + " has no room for this request, now and later"
-	default:
-		p.Detail = "the limit " + name + " of " + p.Limit + " is reached; try again when Retry-After has passed"
 	}
 	ms := api.Milliseconds(p.after)
 	p.RetryAfterMS = &ms
