@@ -39,6 +39,15 @@ func (ws *Wires) find(addr string) *wire {
 	return ws.at[addr]
 }
 
+// forget takes w, which was closed, off its address.
+func (ws *Wires) forget(addr string, w *wire) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.at[addr] == w {
+		delete(ws.at, addr)
+	}
+}
+
 // A wire is one node's transport.
 type wire struct {
 	wires *Wires
@@ -120,9 +129,11 @@ func (w *wire) Close() error {
 		close(w.done)
 		w.mu.Lock()
 		l := w.listener
+		w.handler = nil // a net outlives its nodes
 		w.mu.Unlock()
 		if l != nil {
 			l.Close()
+			w.wires.forget(l.Addr().String(), w)
 		}
 	})
 	return nil
