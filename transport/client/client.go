@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,12 +16,14 @@ import (
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster/limiter"
+	"github.com/noriahq/noria/transport/bearer"
 	pb "github.com/noriahq/noria/transport/noriapb"
 )
 
@@ -53,7 +56,14 @@ type Config struct {
 	// bucket.Share. Default: not known, and such requests are denied.
 	Clients int
 
-	// DialOptions come after the client's own. Default: none, and no TLS.
+	// TLS is how to know the nodes, and which certificate to show to those that want one; TLS is spoken where it is not nil.
+	// Default: plaintext, for trusted networks.
+	TLS *tls.Config
+
+	// Token is shown with every call, for nodes that want one. Without TLS others can read it on its way. Default: none.
+	Token string
+
+	// DialOptions come after the client's own. Default: none.
 	DialOptions []grpc.DialOption
 }
 
@@ -102,6 +112,12 @@ func New(c Config) (*Client, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingWait}),
 		grpc.WithConnectParams(connectParams()),
+	}
+	if c.TLS != nil {
+		own[0] = grpc.WithTransportCredentials(credentials.NewTLS(c.TLS))
+	}
+	if c.Token != "" {
+		own = append(own, grpc.WithPerRPCCredentials(bearer.Credentials{Token: c.Token, Plain: c.TLS == nil}))
 	}
 	own = append(own, c.DialOptions...)
 	client := &Client{places: semaphore.NewWeighted(int64(c.MaxInFlight)), timeout: c.Timeout, lines: limiter.NewLines(maxWaiting)}

@@ -17,12 +17,12 @@ const (
 	// linger is how long the members are asked after the last one has looked, so that who reloads the page finds its history.
 	linger = 30 * time.Second
 
-	toldKept    = 500               // events
-	samplesKept = 300               // of the chart: five minutes, at one a second
-	goneFor     = 45 * time.Second  // who went is shown for so long
-	hotShown    = 50                // keys
-	rateOver    = 3 * time.Second   // rates are means over this
-	askMost     = 2 * time.Second   // more than the members are waited for
+	toldKept    = 500              // events
+	samplesKept = 300              // of the chart: five minutes, at one a second
+	goneFor     = 45 * time.Second // who went is shown for so long
+	hotShown    = 50               // keys
+	rateOver    = 3 * time.Second  // rates are means over this
+	askMost     = 2 * time.Second  // more than the members are waited for
 	minGap      = 100 * time.Millisecond
 )
 
