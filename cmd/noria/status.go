@@ -20,6 +20,7 @@ func newStatus(p *process) *cobra.Command {
 		Use:   "status",
 		Short: "Show what a node knows of itself and of the cluster",
 		Example: `  noria status
+  noria status --admin 127.0.0.1:8082
   noria status --node 127.0.0.1:8091 --output json`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,11 +33,23 @@ func newStatus(p *process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.out.print(p.stdout, s, statusText(p.paint(p.stdout), s))
+			all := fleetStatus{Status: s}
+			if c.admin != "" {
+				if all.Fleet, err = c.fleet(cmd.Context(), s); err != nil {
+					return err
+				}
+			}
+			return c.out.print(p.stdout, all, func(w io.Writer) {
+				statusText(p.paint(p.stdout), s)(w)
+				if all.Fleet != nil {
+					fleetText(all.Fleet)(w)
+				}
+			})
 		},
 	}
 	shared := section{flags: cmd.Flags(), name: "client"}
 	c.addNode(shared)
+	c.addSameAdmin(shared)
 	c.addCommon(shared)
 	return cmd
 }

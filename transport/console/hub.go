@@ -225,7 +225,7 @@ func (h *hub) members(s *State, status cluster.Status, reports []cluster.Report)
 		m := Member{ID: of.ID, Role: of.Role, Self: of.Self, Targets: of.Partitions, Policy: of.Policy, Peer: of.Peer, Gossip: of.Gossip}
 		r := said[of.ID]
 		if r == nil { // it came between two looks
-			r = &cluster.Report{Node: of.ID, Err: "it has just joined", Silent: true}
+			r = &cluster.Report{Node: of.ID, Err: "it has just come, or gone", Silent: true}
 		}
 		known := h.seen[of.ID]
 		if known == nil {
