@@ -292,9 +292,16 @@ func (n *Node) askOne(ctx context.Context, a *Ask, m *member, end *patience) err
 			return errSelf
 		}
 		a.Answer = Answer{}
+		ended := n.trace(ctx, a, m)
 		m.peer.Ask(a)
 		if err := a.wait(ctx); err != nil {
+			if ended != nil {
+				ended(Decided, err)
+			}
 			return err
+		}
+		if ended != nil {
+			ended(a.Answer.Status, a.Err)
 		}
 		if n.now() > end.silent {
 			n.extend(end, 0)

@@ -83,9 +83,10 @@ type whole struct {
 
 // A group is the requests of a whole that one member decides on.
 type group struct {
-	to    int   // index of the member
-	reqs  []int // indexes into whole.reqs
-	ask   *Ask  // nil for this node's own
+	to    int                             // index of the member
+	reqs  []int                           // indexes into whole.reqs
+	ask   *Ask                            // nil for this node's own
+	ended func(s AnswerStatus, err error) // of Config.Trace, nil for nobody
 	holds []bucket.Hold
 	state state
 }
@@ -129,7 +130,7 @@ func (w *whole) group(to int) *group {
 // slow is waited for until most.
 func (w *whole) decide(ctx context.Context, most bucket.Instant, last bool) (again bool, err error) {
 	end := patience{silent: w.n.patience(ctx).silent, moving: most}
-	w.send(end)
+	w.send(ctx, end)
 	if err := w.receive(ctx, end); err != nil {
 		w.giveBack(ctx)
 		return false, err
@@ -148,7 +149,7 @@ func (w *whole) any(s state) bool {
 }
 
 // send asks all groups but this node's own.
-func (w *whole) send(end patience) {
+func (w *whole) send(ctx context.Context, end patience) {
 	for i := range w.groups {
 		g := &w.groups[i]
 		m := w.v.members[g.to]
@@ -163,6 +164,7 @@ func (w *whole) send(end patience) {
 			g.ask.Hold = w.n.lastHold.Add(1)
 		}
 		g.ask.Checks = w.checks(g, g.ask.Checks)
+		g.ended = w.n.trace(ctx, g.ask, m)
 		m.peer.Ask(g.ask)
 	}
 }
@@ -241,7 +243,13 @@ func (w *whole) outcome(g *group) state {
 func (w *whole) await(ctx context.Context, g *group, end patience) error {
 	select {
 	case <-g.ask.done:
+		if g.ended != nil {
+			g.ended(g.ask.Answer.Status, g.ask.Err)
+		}
 	case <-ctx.Done():
+		if g.ended != nil {
+			g.ended(Decided, ctx.Err())
+		}
 		g.ask = w.orphan(g) // the transport still has the one that was sent
 		return ctx.Err()
 	}

@@ -108,6 +108,11 @@ type Config struct {
 	// more; less writes as much more often: some 60 bytes for each key that is not full.
 	StateEvery time.Duration
 
+	// Trace, where not nil, is told of each ask of another node for the sake of a request, just before it is sent, and what it
+	// returns, which may be nil, of how that ended: of an answer with err nil. ctx is the request's. It must not block, and is called
+	// by many goroutines at once. Default: nil, which costs nothing.
+	Trace func(ctx context.Context, h Hop) func(s AnswerStatus, err error)
+
 	// Logger gets what the node has to say. Default: nothing is logged.
 	Logger *slog.Logger
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -15,9 +16,9 @@ import (
 
 // newAPI returns what answers at --api.
 func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
-	own := s.requests.HTTP("api", s.rules.beside(api.NewHTTP(s.counted("http", l), c)))
-	others := s.requests.HTTP("gubernator", gubernator.New(s.counted("gubernator", l), s.log))
-	asked := s.requests.HTTP("auth", s.auth)
+	own := s.watched("api", s.rules.beside(api.NewHTTP(s.counted("http", l), c)))
+	others := s.watched("gubernator", gubernator.New(s.counted("gubernator", l), s.log))
+	asked := s.watched("auth", s.auth)
 	return shed.Handler(s.intake.gate, apiKind, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case strings.HasPrefix(path, auth.Path):
@@ -32,7 +33,7 @@ func (s *server) newAPI(l *limiter, c api.Config) http.Handler {
 
 // newGRPC returns what answers at --grpc.
 func (s *server) newGRPC(l *limiter, c api.Config) *grpc.Server {
-	g := api.NewGRPC(s.counted("grpc", l), c, append(s.requests.GRPC(), append(s.locks.grpcOptions(), s.grpcOptions()...)...)...)
+	g := api.NewGRPC(s.counted("grpc", l), c, slices.Concat(s.traces.GRPC(), s.requests.GRPC(), s.locks.grpcOptions(), s.grpcOptions())...)
 	gubernatorpb.RegisterV1Server(g, gubernator.New(s.counted("gubernator", l), s.log))
 	if s.rules != nil {
 		s.rules.service.Register(g)

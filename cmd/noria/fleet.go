@@ -30,6 +30,7 @@ type fleet struct {
 	demo      bool
 	show      *show          // nil without demo
 	policy    *policy.Policy // nil for none
+	telemetry telemetry
 	logging   logging
 	out       output
 }
@@ -113,6 +114,7 @@ func (f *fleet) run(ctx context.Context, p *process) error {
 
 // prepare reads the policy that the gateways go by.
 func (f *fleet) prepare(p *process) (err error) {
+	f.telemetry = telemetry{p.env, p.stderr}
 	switch {
 	case f.demo && f.front.upstream != nil, f.demo && f.file != "", f.file != "" && f.front.upstream != nil:
 		return usagef("want one of --demo, --config and --upstream")
@@ -163,7 +165,7 @@ func startNodes(ctx context.Context, g *errgroup.Group, all []settings, log *slo
 func (f *fleet) settings(i int) settings {
 	s := settings{
 		name: "node-" + strconv.Itoa(i+1), label: "fleet", maxKeys: 1_000_000,
-		peerWait: f.peerWait, drain: drain{timeout: 5 * time.Second, old: unsaid}, front: f.front, policy: f.policy, bounds: usualBounds(),
+		peerWait: f.peerWait, drain: drain{timeout: 5 * time.Second, old: unsaid}, front: f.front, policy: f.policy, telemetry: f.telemetry, bounds: usualBounds(),
 	}
 	if s.role = cluster.RoleHolder; i >= f.nodes {
 		s.role = cluster.RoleGateway

@@ -86,12 +86,12 @@ func proxies(p *policy.Policy) bool {
 
 // openGateway returns the reverse proxy of p and what it answers at.
 func (s *server) openGateway(l gateway.Limiter, p *policy.Policy) (door, error) {
-	g, err := gateway.New(gateway.Config{Policy: p, Limiter: l, Logger: s.log})
+	g, err := gateway.New(gateway.Config{Policy: p, Limiter: l, Wrap: s.traces.Upstream, Logger: s.log})
 	if err != nil {
 		return door{}, err
 	}
 	s.gateway = g
-	server := gateway.NewServer(shed.Handler(s.intake.gate, gatewayKind, s.requests.HTTP("gateway", g)), s.log)
+	server := gateway.NewServer(shed.Handler(s.intake.gate, gatewayKind, s.watched("gateway", g)), s.log)
 	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.settings.bounds.streams}
 	if s.settings.tls.cert != "" {
 		pair, err := certs.New(certs.Config{CertFile: s.settings.tls.cert, KeyFile: s.settings.tls.key, Logger: s.log})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"runtime/debug"
 
 	"github.com/noriahq/noria/bucket/policy"
 	"github.com/noriahq/noria/transport/metrics"
@@ -12,7 +11,7 @@ import (
 // moment returns what s knows of itself now, for metrics.
 func (s *server) moment() *metrics.Moment {
 	m := &metrics.Moment{
-		Version: versionOf(debug.ReadBuildInfo()).Version, Node: s.node.Status(), Stats: s.node.Stats(), Peers: s.peers.Stats(), Decisions: s.decided, Requests: s.requests,
+		Version: ownVersion().short(), Node: s.node.Status(), Stats: s.node.Stats(), Peers: s.peers.Stats(), Decisions: s.decided, Requests: s.requests,
 	}
 	m.Shed, m.Ports = s.intake.stats()
 	if g := s.gateway; g != nil {
@@ -29,8 +28,11 @@ func (s *server) moment() *metrics.Moment {
 }
 
 // metricsPage returns the page that Prometheus reads.
-func (s *server) metricsPage() http.Handler {
-	return metrics.Handler(metrics.New(s.moment).Registry(s.decided, s.requests))
+func (s *server) metricsPage() http.Handler { return metrics.Handler(s.registry) }
+
+// watched returns h, whose requests are counted and traced as those of the server with that name.
+func (s *server) watched(name string, h http.Handler) http.Handler {
+	return s.traces.HTTP(name, s.requests.HTTP(name, h))
 }
 
 // counted returns l, whose decisions are counted as of the way in with that name.

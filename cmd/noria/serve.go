@@ -54,6 +54,7 @@ they are, so that it may be open without TLS, as behind a load balancer that has
 				}
 				s.policy = in.policy
 			}
+			s.telemetry = telemetry{p.env, p.stderr}
 			log := s.logging.logger(p.stderr)
 			p.warnOfSlips(log, cmd.Flags())
 			srv, err := newServer(s, log)

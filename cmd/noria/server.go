@@ -8,6 +8,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/noriahq/noria/transport/traces"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/noriahq/noria/cluster"
@@ -46,7 +50,10 @@ type server struct {
 	intake   intake      // of requests and connections
 	decided  *metrics.Decisions
 	requests *metrics.Requests
-	open     ports // with the ports that were chosen; peer and gossip only once node.Opened
+	registry *prometheus.Registry
+	traces   *traces.Sender // nil for none
+	running  chan struct{}  // closed by run
+	open     ports          // with the ports that were chosen; peer and gossip only once node.Opened
 }
 
 // profiling is how long an admin answer may take: profiles run for as long as they are asked to.
@@ -65,14 +72,19 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 	if srv.state, err = s.saves.open(s.name, s.label, s.role); err != nil {
 		return nil, err
 	}
+	if err = srv.openTelemetry(); err != nil {
+		srv.closeState()
+		return nil, err
+	}
 	if srv.node, srv.peers, err = newNode(s, srv.prepared, log); err != nil {
+		srv.traces.Stop()
 		srv.closeState()
 		return nil, &exit{status: statusUsage, err: err}
 	}
-	srv.decided, srv.requests = metrics.NewDecisions(s.name), metrics.NewRequests()
 	err = errors.Join(probe("gossip", s.listen.gossip, true), probe("peer", s.listen.peer, false), srv.openDoors())
 	if err != nil {
 		srv.closeDoors()
+		srv.traces.Stop()
 		srv.closeState()
 		return nil, err
 	}
@@ -83,6 +95,7 @@ func newServer(s settings, log *slog.Logger) (*server, error) {
 func (s *server) prepared(p *peer.Config, c *cluster.Config) {
 	s.guarded(p, c)
 	c.State, c.StateEvery = s.state, s.settings.saves.every
+	c.Trace = s.traces.Hop()
 }
 
 func (s *server) closeState() {
@@ -214,6 +227,7 @@ func (s *server) addresses() ports {
 
 // run serves until ctx ends or something breaks, and stops gracefully then. It is called once.
 func (s *server) run(ctx context.Context) error {
+	close(s.running)
 	defer s.closeState()
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -280,6 +294,7 @@ func (s *server) leave(ctx context.Context) {
 	}
 	s.console.Close() // who looks would be waited for
 	s.admin.stop(ctx)
+	s.traces.Stop()
 }
 
 // linger takes requests as before for settings.drain.delay.

@@ -42,6 +42,9 @@ type settings struct {
 
 	// policy is that of the file, which has no flags: the environment alone overrides it. nil for none.
 	policy *policy.Policy
+
+	// telemetry has the OTEL_* variables, which are not settings of ours.
+	telemetry telemetry
 }
 
 // ports are the addresses that a node listens on.

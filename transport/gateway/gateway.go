@@ -48,6 +48,10 @@ type Config struct {
 	// Dial opens connections to upstreams. Default: TCP, given up after 5 seconds.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// Wrap, where not nil, returns what requests to upstreams go through, such as what traces them. It is called once for each
+	// route.
+	Wrap func(http.RoundTripper) http.RoundTripper
+
 	// Logger is told of upstreams that do not answer and of errors that are the node's fault. Default: nowhere.
 	Logger *slog.Logger
 }

@@ -23,6 +23,10 @@ func newProxy(c Config, s *site) *httputil.ReverseProxy {
 	warn := &warner{logger: c.Logger}
 	s.pool.transport = newTransport(c, s)
 	_, speaks := s.speaksLLM()
+	var upstream http.RoundTripper = &balancer{site: s}
+	if c.Wrap != nil {
+		upstream = c.Wrap(upstream)
+	}
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			x := exchangeOf(r.In)
@@ -38,7 +42,7 @@ func newProxy(c Config, s *site) *httputil.ReverseProxy {
 				r.Out.Header.Set("Accept-Encoding", "identity") // what is packed cannot be counted
 			}
 		},
-		Transport:     &balancer{site: s},
+		Transport:     upstream,
 		FlushInterval: -1, // as it comes: event streams must not wait for a buffer to fill
 		BufferPool:    &buffers{},
 		ErrorLog:      log.New(warn, "", 0),
