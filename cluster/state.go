@@ -113,7 +113,8 @@ func (n *Node) loadParts(ctx context.Context) (loaded int, err error) {
 		switch {
 		case err != nil:
 			skipped = err
-		case p.Partition != last:
+		case p.Partition != last && p.Partition < len(n.saving.had):
+			n.saving.had[p.Partition] = n.now()
 			loaded++
 			last = p.Partition
 		}

@@ -14,6 +14,9 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
+// n0 is what a wall clock shows.
+var n0 = time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
+
 // nowhere is the transport of a node that has no peers.
 type nowhere struct{}
 

@@ -285,7 +285,7 @@ func (s *server) leave(ctx context.Context) {
 			s.log.Warn("stopped before all reservations were settled", "node", s.settings.name, "left", left)
 		}
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil || s.state != nil { // what is left is saved in any case
 		if err := s.node.Leave(ctx); err != nil {
 			s.log.Warn("left without handing over everything", "node", s.settings.name, "err", err)
 		} else {
