@@ -45,12 +45,14 @@ func topScreen(width, height int) *screen {
 
 // The screen is as it was looked at, in a terminal of 80 columns and 24 lines and in a large one.
 func TestTopScreens(t *testing.T) {
+	local := time.Local
 	time.Local = time.UTC
-	golden(t, "top/80x24.txt", []byte(topScreen(80, 24).View()+"\n"))
-	golden(t, "top/140x40.txt", []byte(topScreen(140, 40).View()+"\n"))
+	t.Cleanup(func() { time.Local = local })
+	golden(t, "top/80x24.txt", topScreen(80, 24).View()+"\n")
+	golden(t, "top/140x40.txt", topScreen(140, 40).View()+"\n")
 	s := topScreen(80, 24)
 	s.Update(outage{errors.New("node at 127.0.0.1:8082: connect: connection refused"), time.Unix(1004, 0)})
-	golden(t, "top/lost.txt", []byte(s.View()+"\n"))
+	golden(t, "top/lost.txt", s.View()+"\n")
 }
 
 // However small or large the terminal is, nothing is wider or longer than it, and nothing in a key moves its cursor.
