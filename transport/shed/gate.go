@@ -3,21 +3,20 @@
 //
 // What tells that there is too much to do is how long goroutines that could run wait for a processor, which the Go runtime
 // measures: a request that nobody has begun to read waits there too, so a bound of requests under way would see nothing.
-// While more than one wait in ten is longer than Config.Delay the pressure rises, and with it the part of the requests that
-// are held back; it falls when they are shorter. Queueing delay as the signal of overload: Nichols and Jacobson, Controlling
-// Queue Delay (2012); Maurer, Fail at Scale (2015); Zhou et al., Overload Control for Scaling WeChat Microservices,
-// arXiv:1806.04075.
+// While more than one wait in ten is longer than Config.Delay, reads are refused and checks held back. Queueing delay as the
+// signal of overload: Nichols and Jacobson, Controlling Queue Delay (2012); Maurer, Fail at Scale (2015); Zhou et al., Overload
+// Control for Scaling WeChat Microservices, arXiv:1806.04075.
 //
 // To refuse a check costs nearly what it costs to answer one, so a node that refuses at once, and is asked again at once, does
-// little else (Cho et al., Overload Control for us-scale RPCs with Breakwater, OSDI 2020). So a check is held back first: for no
-// longer than ten times Config.Delay, at next to no cost, and let in by chance meanwhile. Those who ask on so many connections and
-// streams as there may be cannot ask more, and what else the node does, for its peers above all, finds its processors free.
+// little else (Cho et al., Overload Control for us-scale RPCs with Breakwater, OSDI 2020). So checks stand in line first, which
+// costs next to nothing, for as long as Config.Delay at most, and as many are let in as keep the processors busy. Those who ask on
+// so many connections and streams as there may be cannot ask more, and what else the node does, for its peers above all, finds
+// short waits.
 package shed
 
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -73,8 +72,8 @@ func (e Entry) String() string {
 
 // Config says when a Gate refuses. The zero value is ready for use.
 type Config struct {
-	// Delay is how long requests may wait for a processor: while a tenth of all waits is longer, requests are held
-	// back, for ten times as long at most, and then refused. Default: 50ms; Never holds none back. Less answers sooner what is
+	// Delay is how long requests may wait for a processor: while a tenth of all waits is longer, reads are refused,
+	// and checks held back for as long at most, and then refused. Default: 500ms; Never holds none back. Less answers sooner what is
 	// answered, and refuses more in a burst.
 	Delay time.Duration
 
@@ -97,22 +96,18 @@ type Config struct {
 // Never is the Delay of a Gate that refuses nothing for pressure.
 const Never time.Duration = -1
 
-const usualDelay = 50 * time.Millisecond
+const usualDelay = 500 * time.Millisecond
 
 // A Gate decides which requests are refused. A nil Gate lets all in. Its methods are safe for concurrent use.
 type Gate struct {
 	config Config
-	level  atomic.Uint32 // pressure in 1/full; read by every request, written while there is any
-	_      [60]byte      // what follows is written by every request
-	calls  atomic.Int64  // under way
-	held   atomic.Int64  // of these, held back
+	over   atomic.Bool  // checks are held back, and reads refused; read by every request, hardly ever written
+	_      [60]byte     // what follows is written by every request
+	calls  atomic.Int64 // under way
+	done   atomic.Int64 // ended while there is too much to do
+	held   line         // of those under way, held back
 	shed   [entries][priorities]atomic.Uint64
 }
-
-const (
-	full       = 1 << 16 // the level at which all checks would be held back
-	readsFirst = 4       // times as many reads: where a quarter of the checks is held back, all reads are refused
-)
 
 // NewGate returns a Gate that lets all in until Run looks at what there is to do.
 func NewGate(c Config) *Gate {
@@ -143,7 +138,7 @@ func (g *Gate) Enter(ctx context.Context, e Entry, p Priority) bool {
 	if !g.room(e, p) {
 		return false
 	}
-	if g.level.Load() != 0 && !g.wait(ctx, e, p) {
+	if g.over.Load() && !g.wait(ctx, e, p) {
 		g.calls.Add(-1)
 		return false
 	}
@@ -162,72 +157,52 @@ func (g *Gate) room(e Entry, p Priority) bool {
 
 // Wait is Enter for what is part of a request that is under way.
 func (g *Gate) Wait(ctx context.Context, e Entry, p Priority) bool {
-	return g == nil || g.level.Load() == 0 || g.wait(ctx, e, p)
+	return g == nil || !g.over.Load() || g.wait(ctx, e, p)
 }
 
-// wait holds a request back as long as chance says so.
+// wait holds a request back where that is what happens to those of its priority, and says whether it is let in.
 func (g *Gate) wait(ctx context.Context, e Entry, p Priority) bool {
-	if !g.chosen(p) {
+	switch p {
+	case Vital, Give:
 		return true
-	}
-	if p == Check && g.hold(ctx, p) {
-		return true
+	case Check:
+		if g.hold(ctx) {
+			return true
+		}
+	case Read:
 	}
 	g.shed[e][p].Add(1)
 	return false
 }
 
-// hold holds a request back until chance lets it in, which it returns true for, it took too long, or ctx ends. Whoever does
-// not wait for as long as that may take is told at once.
-func (g *Gate) hold(ctx context.Context, p Priority) bool {
-	g.held.Add(1)
-	defer g.held.Add(-1)
-	step := g.config.Delay
-	if step <= 0 {
-		step = usualDelay // held back because of memory alone
-	}
-	if end, ok := ctx.Deadline(); ok && time.Until(end) < 2*step {
+// hold holds a check back until it is let in, it took too long, or ctx ends. Whoever does not wait for long enough for that is
+// told at once.
+func (g *Gate) hold(ctx context.Context) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < 2*g.config.step() {
 		return false
 	}
-	timer := time.NewTimer(step + rand.N(step))
-	defer timer.Stop()
-	for left := holds * step; ; {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-		}
-		if !g.chosen(p) {
-			return true
-		}
-		next := step + rand.N(step)
-		if left -= next; left <= 0 {
-			return false
-		}
-		timer.Reset(next)
-	}
+	return g.held.wait(ctx)
 }
 
-// holds is how many times Config.Delay a request is held back, and a little more.
-const holds = 9
+// holds is how many times Config.Delay a check is held back, and a tick more.
+const holds = 1
 
-// chosen says by chance whether a request of priority p is held back now.
-func (g *Gate) chosen(p Priority) bool {
-	level := g.level.Load()
-	switch p {
-	case Read:
-		level *= readsFirst
-	case Check:
-	case Vital, Give:
-		return false
+// step returns Delay, and the default where nothing is held back but for memory.
+func (c *Config) step() time.Duration {
+	if c.Delay <= 0 {
+		return usualDelay
 	}
-	return level > 0 && rand.Uint32()%full < level
+	return c.Delay
 }
 
 // Leave ends what Enter began.
 func (g *Gate) Leave() {
-	if g != nil {
-		g.calls.Add(-1)
+	if g == nil {
+		return
+	}
+	g.calls.Add(-1)
+	if g.over.Load() {
+		g.done.Add(1)
 	}
 }
 
@@ -240,8 +215,8 @@ type Count struct {
 
 // Stats is what a Gate knows of itself.
 type Stats struct {
-	// Pressure is the part of the checks that is held back at first, 0 to 0.9. Four times as many of the reads are refused.
-	Pressure float64
+	// Overloaded says that reads are refused and checks held back.
+	Overloaded bool
 
 	// Calls are the requests under way, and Held those of them that are held back.
 	Calls, Held int
@@ -255,7 +230,7 @@ func (g *Gate) Stats() Stats {
 	if g == nil {
 		return Stats{}
 	}
-	s := Stats{Pressure: float64(g.level.Load()) / full, Calls: int(g.calls.Load()), Held: int(g.held.Load())}
+	s := Stats{Overloaded: g.over.Load(), Calls: int(g.calls.Load()), Held: g.held.len()}
 	for e := range entries {
 		for p := Give; p < priorities; p++ {
 			s.Counts = append(s.Counts, Count{e, p, g.shed[e][p].Load()})

@@ -27,8 +27,8 @@ func Options(g *Gate, kind func(method string) Kind) []grpc.ServerOption {
 		}),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, m any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			g.calls.Add(1)
-			defer g.calls.Add(-1)
-			if g.level.Load() != 0 {
+			defer g.Leave()
+			if g.over.Load() {
 				if k := kind(info.FullMethod); k.Priority != Read && !g.wait(ctx, k.Entry, k.Priority) {
 					return nil, transport.Overloaded()
 				}
@@ -37,7 +37,7 @@ func Options(g *Gate, kind func(method string) Kind) []grpc.ServerOption {
 		}),
 		grpc.ChainStreamInterceptor(func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			g.calls.Add(1)
-			defer g.calls.Add(-1)
+			defer g.Leave()
 			return next(srv, s)
 		}),
 	}

@@ -2,33 +2,33 @@ package shed
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
-// How the pressure follows what there is to do.
+// How a node that has too much to do goes on.
 const (
 	tick = 25 * time.Millisecond
 
-	// gain is how much the pressure rises in a second in which the waits are twice as long as they may be, and falls in one
-	// without any. Where three times as much is asked as can be done, two thirds have to be refused, which takes half a second.
-	// Faster would be too fast: the waits tell of requests that came before the last change.
-	gain     = 0.7 * full
-	steepest = 2.0 // times gain that the pressure changes in a second, at most
-
-	// late is the longest time for which the pressure changes at once: who looks waits for a processor as well.
-	late = 250 * time.Millisecond
-
-	// patience is how long the waits have to be too long before anything is refused: a collection of garbage, or a neighbour
+	// patience is how long the waits have to be too long before anything is held back: a collection of garbage, or a neighbour
 	// on the machine, is over by then.
 	patience = 4 * tick
 
-	// highest is the most pressure: some checks are let in all the same, so that it is seen when there is less to do.
-	highest = full * 9 / 10
+	// first is how many checks for each processor are let in in a tick at least. While waits are short enough it grows by
+	// faster, so that no processor is idle for long, and else it shrinks by slower; but never below what was done at best of
+	// late, which is forgotten by and by: waits may be long because others have the processors.
+	first     = 64.0
+	faster    = 1.25
+	slower    = 0.9
+	forgetful = 0.995
 
-	// crammed is the part of the memory that is in use from which on checks are refused, whatever the waits.
+	// late is how many ticks one may stand for: who looks waits for a processor as well.
+	late = 4.0
+
+	// crammed is the part of the memory that is in use from which on checks are held back, whatever the waits.
 	crammed = 0.9
 
-	// quiet is how long without pressure is the end of an overload, for the log.
+	// quiet is how long nothing was held back at the end of an overload, for the log.
 	quiet = 5 * time.Second
 )
 
@@ -44,7 +44,8 @@ func (g *Gate) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			g.level.Store(0)
+			g.over.Store(false)
+			g.held.release(g.held.len(), time.Time{})
 			return nil
 		case <-ticker.C:
 			w.look(time.Now())
@@ -52,58 +53,63 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 }
 
-// A watch moves the pressure of a gate.
+// A watch lets in what a gate holds back.
 type watch struct {
-	gate *Gate
-	last time.Time
-	long time.Duration // for which waits have been too long
-	told bool          // that requests are refused
-	ease time.Duration // since nothing is
+	gate  *Gate
+	last  time.Time
+	long  time.Duration // for which waits have been too long
+	batch float64       // checks that are let in in a tick
+	best  float64       // checks that were done in a tick of late, at most
+	told  bool          // that requests are held back
+	ease  time.Duration // since none are
 }
 
-// look moves the pressure at now by what was since the last time.
+// look does what is to be done at now.
 func (w *watch) look(now time.Time) {
 	g, passed := w.gate, now.Sub(w.last)
 	w.last = now
-	over := -1.0
-	if delay := g.config.Delay; delay > 0 {
-		over = float64(g.config.Waits()-delay) / float64(delay)
-	}
-	level := w.next(int(g.level.Load()), over, passed)
-	if used := g.config.Memory(); used > crammed {
-		level = max(level, int(full*(used-crammed)/(1-crammed)))
-	}
-	level = min(max(level, 0), highest)
-	if uint32(level) != g.level.Load() {
-		g.level.Store(uint32(level))
-	}
-	w.tell(level, passed)
-}
-
-// next returns the level that follows level where the waits were too long by over, in parts of what they may be, while so much
-// time has passed.
-func (w *watch) next(level int, over float64, passed time.Duration) int {
-	if over <= 0 {
+	long := g.config.Delay > 0 && g.config.Waits() > g.config.Delay || g.config.Memory() > crammed
+	if long {
+		w.long += passed
+	} else {
 		w.long = 0
-	} else if w.long += passed; w.long < patience {
-		return level
 	}
-	return level + int(gain*min(over, steepest)*min(passed, late).Seconds())
+	over, ticks, least := g.over.Load(), min(float64(passed)/float64(tick), late), first*float64(runtime.GOMAXPROCS(0))
+	if over {
+		w.best = max(w.best*forgetful, float64(g.done.Swap(0))/max(ticks, 1))
+	}
+	switch {
+	case !over && w.long >= patience:
+		w.batch, w.best = least, 0
+		g.done.Store(0)
+		g.over.Store(true)
+	case over && long:
+		w.batch = max(least, w.batch*slower, w.best)
+	case over:
+		w.batch = min(w.batch*faster, float64(g.config.MaxCalls))
+	}
+	if over {
+		g.held.release(int(w.batch*ticks)+1, now.Add(-holds*g.config.step()))
+		if !long && g.held.len() == 0 {
+			g.over.Store(false)
+		}
+	}
+	w.tell(over, passed)
 }
 
-// tell logs when requests begin to be refused and when that is over.
-func (w *watch) tell(level int, passed time.Duration) {
+// tell logs when requests begin to be held back and when that is over.
+func (w *watch) tell(over bool, passed time.Duration) {
 	switch {
-	case level > 0:
+	case over:
 		w.ease = 0
 		if !w.told {
 			w.told = true
-			w.gate.config.Log.Warn("too much to do: requests are refused, reads first")
+			w.gate.config.Log.Warn("too much to do: reads are refused, checks are held back and refused if that lasts")
 		}
 	case w.told:
 		if w.ease += passed; w.ease >= quiet {
 			w.told = false
-			w.gate.config.Log.Info("no requests are refused any more")
+			w.gate.config.Log.Info("no requests are held back any more")
 		}
 	}
 }

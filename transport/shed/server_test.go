@@ -21,10 +21,10 @@ import (
 	"github.com/noriahq/noria/transport"
 )
 
-// pressed returns a gate with all the pressure that there can be.
+// pressed returns a gate that has too much to do.
 func pressed() *Gate {
 	g := NewGate(Config{Delay: time.Millisecond})
-	g.level.Store(full)
+	g.over.Store(true)
 	return g
 }
 
@@ -67,7 +67,14 @@ func TestOptions(t *testing.T) {
 	for _, p := range []Priority{Vital, Give, Check, Read} {
 		g := pressed()
 		client := grpc_health_v1.NewHealthClient(dial(t, Options(g, func(string) Kind { return Kind{GRPC, p} })))
-		_, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		go func() { // whoever runs the gate refuses those who wait for long
+			for ; ctx.Err() == nil; time.Sleep(time.Millisecond) {
+				g.held.release(0, time.Now())
+			}
+		}()
+		_, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		cancel()
 		if refused := p >= Check; (err != nil) != refused || refused && (!transport.IsOverloaded(err) || count(g, GRPC, p) == 0) {
 			t.Errorf("a %v: %v, want it refused: %v", p, err, refused)
 		}
