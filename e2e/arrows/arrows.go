@@ -48,12 +48,14 @@ func rooms() []room {
 		cel        = "github.com/google/cel-go"
 		policy     = Module + "/bucket/policy" // brings both of them to who embeds
 		envoy      = "github.com/envoyproxy"
+		prometheus = "github.com/prometheus" // package metrics has numbers for it
+		otel       = "go.opentelemetry.io"   // and package traces for this
 	)
 	return []room{
-		{dir: "bucket/policy", own: []string{"bucket"}, never: []string{grpc, protobuf, memberlist, envoy, "net/http"}},
-		{dir: "bucket", never: []string{grpc, protobuf, memberlist, envoy, "net/http", yaml, cel, policy}},
-		{dir: "ring", never: []string{grpc, protobuf, memberlist, envoy, "net/http", yaml, cel}},
-		{dir: "cluster", own: []string{"cluster", "bucket", "ring"}, never: []string{grpc, protobuf, envoy, yaml, cel, policy}},
+		{dir: "bucket/policy", own: []string{"bucket"}, never: []string{prometheus, otel, grpc, protobuf, memberlist, envoy, "net/http"}},
+		{dir: "bucket", never: []string{prometheus, otel, grpc, protobuf, memberlist, envoy, "net/http", yaml, cel, policy}},
+		{dir: "ring", never: []string{prometheus, otel, grpc, protobuf, memberlist, envoy, "net/http", yaml, cel}},
+		{dir: "cluster", own: []string{"cluster", "bucket", "ring"}, never: []string{prometheus, otel, grpc, protobuf, envoy, yaml, cel, policy}},
 		{dir: "transport/noriapb", own: []string{"transport/noriapb"}, never: []string{memberlist, envoy}},
 		{dir: "transport/gubernatorpb", own: []string{"transport/gubernatorpb"}, never: []string{memberlist, envoy}},
 		{dir: "transport/peerpb", own: []string{"transport/peerpb"}, never: []string{memberlist, envoy}},
