@@ -33,7 +33,7 @@ type schema struct {
 
 // serveSections are what the file has besides policy, for noria serve. A test of cmd/noria compares them.
 func serveSections() []string {
-	return []string{"node", "cluster", "listen", "advertise", "gateway", "rls", "bounds", "peer", "gossip", "api", "admin", "log"}
+	return []string{"node", "cluster", "listen", "advertise", "gateway", "rls", "bounds", "state", "peer", "gossip", "api", "admin", "log"}
 }
 
 // fileSchema returns the schema of a policy file, from the tables that it is read by.
