@@ -18,6 +18,7 @@ import (
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/cluster"
 	"github.com/noriahq/noria/cluster/clustertest"
+	"github.com/noriahq/noria/cluster/clustertest/bubble"
 	"github.com/noriahq/noria/ring"
 )
 
@@ -127,7 +128,7 @@ func said[T any](t *testing.T, stream, name string) (all []T) {
 // What the members say becomes one state: rates are what counts have grown by a second, hot keys are summed, and what changed hands
 // is a move. The members are asked only as long as somebody looks.
 func TestLive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, two)
 		c := open(t, f, true)
 		time.Sleep(time.Minute)
@@ -171,7 +172,7 @@ func TestLive(t *testing.T) {
 
 // Who is no admin sees no key, and cannot ask for one; nor can another site's page, or one that does not say that it sends JSON.
 func TestKeysAreForAdmins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		for _, admin := range []bool{false, true} {
 			f := newFleet(t, two)
 			c := open(t, f, admin)
@@ -221,7 +222,7 @@ func TestKeysAreForAdmins(t *testing.T) {
 
 // A stream ends at once when the console is closed, and says so; more than MaxListeners are refused, until one goes.
 func TestStreamsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := open(t, newFleet(t, two), false)
 		one, stopOne := get(c, "/console/live")
 		_, stopTwo := get(c, "/console/live?only=events")
@@ -256,7 +257,7 @@ func last(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // A member that does not answer is shown, with what it held last; one that goes is shown as gone for a while, and then no more.
 func TestSilentAndGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFleet(t, func(round int64) []cluster.Report {
 			all := two(min(round, 2))
 			switch {
