@@ -319,7 +319,7 @@ func (f *locked) intruders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, n := range map[string]*harness.Node{
-		"expired": harness.Serve(t, "x", nil, nil, "--config", config, "--peer-ca", filepath.Join(f.dir, "ca.crt")),
+		"expired":                           harness.Serve(t, "x", nil, nil, "--config", config, "--peer-ca", filepath.Join(f.dir, "ca.crt")),
 		"want spiffe://noria/locked/node/y": harness.Serve(t, "y", nil, nil, "--config", filepath.Join(f.dir, "b.yaml")),
 	} {
 		if code := n.Wait(); code != 2 || !strings.Contains(n.Log.String(), want) {

@@ -192,3 +192,41 @@ func TestSecurityPage(t *testing.T) {
 		}
 	}
 }
+
+// A fleet of --secure wants TLS and tokens of whoever asks, and its commands show them.
+func TestSecureFleet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "secure")
+	if status, _, errs := once(t, nil, "config", "init", "--tls", "--dir", dir, "--nodes", "2"); status != statusFine {
+		t.Fatal(errs)
+	}
+	_, d := startFleet(t, "--nodes", "2", "--secure", dir)
+	n, env := d.Nodes[1], []string{"NORIA_CLIENT_SECURE=" + dir}
+	for _, c := range []struct {
+		env  []string
+		args []string
+		want int
+		says string
+	}{
+		{env, []string{"check", "k", "5/m", "--node", n.GRPC}, statusFine, "allowed"},
+		{env, []string{"status", "--node", n.GRPC}, statusFine, "one of 2"},
+		{env, []string{"ring", "k", "--admin", n.Admin}, statusFine, "PARTITION"},
+		{env, []string{"keys", "list", "--admin", n.Admin}, statusFine, "All members have the same keys"},
+		{env, []string{"keys", "rotate", "--admin", n.Admin}, statusFine, "remove"},
+		{env, []string{"keys", "use", "0123", "--admin", n.Admin}, statusUsage, "install it first"},
+		{env, []string{"bench", "--duration", "100ms", n.GRPC}, statusFine, ""},
+		{nil, []string{"health", "--admin", n.Admin}, statusFine, "ready"},
+		{nil, []string{"check", "k", "5/m", "--node", n.GRPC}, statusUnreachable, "--tls-ca"},
+		{nil, []string{"check", "k", "5/m", "--node", n.GRPC, "--tls-ca", filepath.Join(dir, fileCA)}, statusUsage, "--token-file"},
+		{nil, []string{"check", "k", "5/m", "--node", n.GRPC, "--tls", "--tls-name", "nobody"}, statusUnreachable, "certificate"},
+		{nil, []string{"keys", "list", "--admin", n.Admin, "--tls-ca", filepath.Join(dir, fileCA), "--token-file", filepath.Join(dir, fileAPITokens)}, statusUsage, "not known here"},
+		{nil, []string{"ring", "--admin", n.Admin}, statusUsage, "--secure DIR"},
+	} {
+		status, out, errs := once(t, c.env, c.args...)
+		if status != c.want || !strings.Contains(out+errs, c.says) {
+			t.Errorf("%v ends with %d, want %d and %q:\n%s%s", c.args, status, c.want, c.says, out, errs)
+		}
+	}
+	if status, _, errs := once(t, nil, "fleet", "--free-ports", "--nodes", "3", "--secure", dir); status != statusUsage || !strings.Contains(errs, "node-3") {
+		t.Errorf("a fleet with more nodes than certificates ends with %d, %s", status, errs)
+	}
+}

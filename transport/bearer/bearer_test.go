@@ -72,7 +72,7 @@ func TestParse(t *testing.T) {
 		"a secretsecret":                      "line 1: the token has 12 bytes, want 16 to 512",
 		"a " + strings.Repeat("x", 513):       "line 1: the token has 513 bytes",
 		"a secretsecret,secretsecret":         "line 1: want a token of letters",
-		"a\x00b " + alice:                     "line 1: want a name of letters",
+		"a\x00b " + alice:                     "line 1: the name has other characters",
 		strings.Repeat("n", 65) + " " + alice: "line 1: the name has 65 bytes",
 		"a sha256:secretsecret":               "line 1: want 64 hexadecimal digits",
 		"a " + alice + "\n\na " + admin:       "line 3: line 1 has the same name",

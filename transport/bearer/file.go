@@ -15,8 +15,11 @@ const (
 	MaxTokens = 1000
 	MaxName   = 64 // bytes of a token's name
 
-	// MinToken and MaxToken are the bytes of a token. Shorter ones could be guessed.
-	MinToken, MaxToken = 16, 512
+	// MinToken is the least bytes of a token: shorter ones could be guessed.
+	MinToken = 16
+
+	// MaxToken is the most bytes of a token.
+	MaxToken = 512
 )
 
 // digested is what a line has before a token's SHA-256 in place of the token.
@@ -104,7 +107,7 @@ func checkName(name string) error {
 	}
 	for _, c := range []byte(name) {
 		if !letterOrDigit(c) && !strings.ContainsRune("-._@/:", rune(c)) {
-			return errors.New("want a name of letters, digits and -._@/:")
+			return errors.New("the name has other characters than letters, digits and -._@/:")
 		}
 	}
 	return nil
