@@ -120,7 +120,7 @@ func (k *Keyring) Remove(id string) error {
 	i, err := k.find(id)
 	switch {
 	case err != nil:
-		return nil //nolint:nilerr // that is what was wanted
+		return nil // that is what was wanted
 	case i == 0:
 		return fmt.Errorf("%w: %s is in use: use another one first", ErrKey, id)
 	}

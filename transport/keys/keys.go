@@ -97,6 +97,7 @@ func (s *Service) Answer(_ context.Context, r *peerpb.KeysRequest) (*peerpb.Keys
 		err = k.Use(r.GetId())
 	case peerpb.KeysAction_KEYS_ACTION_REMOVE:
 		err = k.Remove(r.GetId())
+	default: // changes none
 	}
 	switch {
 	case errors.Is(err, gossip.ErrKey):
@@ -123,6 +124,7 @@ func (s *Service) enter(r *peerpb.KeysRequest) error {
 		if free {
 			s.run = r.GetRun()
 		}
+	default: // in a run that has begun
 	}
 	if s.run != r.GetRun() || s.run == "" {
 		return status.Error(codes.Aborted, "another run is changing its keys, or has ended this one")

@@ -143,7 +143,7 @@ func (s *session) greet(ctx context.Context, me *identity) (err error) {
 	if hello.ID != s.l.id {
 		return fmt.Errorf("%w: %s is the address of %q now", cluster.ErrPeerRefused, s.l.addr, hello.ID)
 	}
-	from, _ := peer.FromContext(s.stream.Context())
+	from, _ := peer.FromContext(s.stream.Context()) //nolint:contextcheck // it is the stream that knows its peer
 	if err := s.l.t.identify(from, hello.ID); err != nil {
 		return fmt.Errorf("%w, and we to it: %w", cluster.ErrPeerRefused, err)
 	}

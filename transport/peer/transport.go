@@ -105,7 +105,7 @@ func listenError(addr string, err error) error {
 // Serve implements cluster.Transport. Its error is that of the listener, nil after ctx or Close ended it.
 // A Transport serves once.
 func (t *Transport) Serve(ctx context.Context, self cluster.Hello, h cluster.Handler) error {
-	server, listener, err := t.serve(self, h)
+	server, listener, err := t.serve(self, h) //nolint:contextcheck // each stream has its own
 	if err != nil || server == nil {
 		return err
 	}
