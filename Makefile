@@ -73,12 +73,12 @@ deploy-check: ## Manifests, chart, image, Compose file and systemd unit, as far 
 
 .PHONY: sim
 sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts and moves: without the race detector many more.
-	$(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim$$|TestPlanted|TestSameStory|TestCost' -seeds $(SEEDS) -from $(FROM)
+	$(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim|TestPlanted|TestSameStory|TestCost' -seeds $(SEEDS) -from $(FROM)
 	$(GO) test -count=1 -timeout 10m ./cluster -run 'TestCost|TestExact|TestChangesForgetNothing|TestDenialNeverWrong'
 
 .PHONY: e2e
 e2e: tool-grpcurl tool-ghz ## Tests with real processes, built with the race detector too, of the README's lines, and with real SDKs.
-	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_GHZ=$(TOOLS)/ghz E2E_RACE=1 $(GO) test -race -count=1 -timeout 10m -p 1 ./e2e ./e2e/interop
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_GHZ=$(TOOLS)/ghz E2E_RACE=1 $(GO) test -race -count=1 -timeout 20m -p 1 ./e2e ./e2e/interop
 
 .PHONY: fuzz-briefly
 fuzz-briefly: ## Every fuzz target with FUZZ_INPUTS inputs.
@@ -91,6 +91,7 @@ fuzz: ## Every fuzz target for FUZZ_TIME.
 .PHONY: soak
 soak: sim tool-grpcurl ## The simulated clusters, and the tests with real processes, with limits watched for SOAK_TIME.
 	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME) -soak
+	$(GO) test -count=1 -timeout 30m ./cluster -run TestJoinsLeakNothing -joins 1000
 
 ##@ Measure
 

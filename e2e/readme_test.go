@@ -77,8 +77,8 @@ func play(t *testing.T, root, page string, commands []transcript.Command) {
 			if f != nil {
 				f.Stop()
 			}
-			f = startFleet(t, nodesOf(c.Text), furtherOf(c.Text)...)
-			if got := f.usual(f.Log.String()); !c.Match(got) {
+			f = startFleet(t, nodesOf(c.Text), furtherOf(c.Text, dir)...)
+			if got := strings.ReplaceAll(f.usual(f.Log.String()), dir+"/", ""); !c.Match(got) {
 				t.Errorf("%s, %v: prints\n%s\nwant\n%s", page, c, got, strings.Join(c.Output, "\n"))
 			}
 			continue
@@ -138,8 +138,11 @@ func nodesOf(command string) int {
 	return 3
 }
 
-// furtherOf returns the flags besides that a command starts a fleet with.
-func furtherOf(command string) []string {
+// furtherOf returns the flags besides that a command, typed in dir, starts a fleet with.
+func furtherOf(command, dir string) []string {
+	if m := regexp.MustCompile(`--secure[ =](\S+)`).FindStringSubmatch(command); m != nil {
+		return []string{"--secure", filepath.Join(dir, m[1])}
+	}
 	if strings.HasPrefix(command, "make run") || strings.Contains(command, "--demo") {
 		return []string{"--demo"}
 	}

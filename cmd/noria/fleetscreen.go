@@ -109,8 +109,18 @@ func (f *fleet) screen(program string, c paint, nodes []*server) func(io.Writer)
 			say("Ask a gateway as the client of a language model does; \""+program+" config sample\" prints its policy:", f.show.lines(first.HTTP, last.HTTP))
 		}
 		say("Ask any of the limiters, they share every bucket:", f.lines(program, d.Nodes))
+		fmt.Fprintf(w, "\nSee them at work at %s, or with %s.\n", c.bold(f.scheme()+d.Nodes[0].Admin+"/console"), c.bold(f.top(program, d.Nodes[0])))
 		fmt.Fprintln(w, "\nCtrl-C stops all of them.")
 	}
+}
+
+// top returns the command that shows the fleet at work.
+func (f *fleet) top(program string, first fleetNode) string {
+	line := program + " top --admin " + first.Admin
+	if f.secure != "" {
+		line += " --secure " + f.secure
+	}
+	return line
 }
 
 // agreed says that n nodes do.
