@@ -189,8 +189,12 @@ func TestOpenTelemetry(t *testing.T) {
 				return ok && s.GetName() == "api POST" && hex.EncodeToString(s.GetParentSpanId()) == "b7ad6b7169203331"
 			})
 			until(t, "span of each way in", func() bool {
-				_, all := c.find(func(s received) bool { return s.GetName() == "forward check" && attributeOf(s.GetAttributes(), "noria.checks") == "2" })
-				_, one := c.find(func(s received) bool { return s.GetName() == "forward check" && attributeOf(s.GetAttributes(), "noria.checks") == "1" })
+				_, all := c.find(func(s received) bool {
+					return s.GetName() == "forward check" && attributeOf(s.GetAttributes(), "noria.checks") == "2"
+				})
+				_, one := c.find(func(s received) bool {
+					return s.GetName() == "forward check" && attributeOf(s.GetAttributes(), "noria.checks") == "1"
+				})
 				return all && one
 			})
 			postTraced(t, "http://"+d.Nodes[0].HTTP+"/x", "")

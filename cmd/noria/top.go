@@ -136,9 +136,7 @@ func (s *screen) take(m said) {
 			s.sums = s.sums[max(0, len(s.sums)-sumsKept):]
 		}
 	case "events":
-		for _, e := range m.told {
-			s.told = append(s.told, e)
-		}
+		s.told = append(s.told, m.told...)
 		s.told = s.told[max(0, len(s.told)-toldShown):]
 	}
 }

@@ -107,7 +107,7 @@ func checkName(name string) error {
 	}
 	for _, c := range []byte(name) {
 		if !letterOrDigit(c) && !strings.ContainsRune("-._@/:", rune(c)) {
-			return errors.New("the name has other characters than letters, digits and -._@/:")
+			return errors.New("the name has other characters than -._@/: and letters and digits")
 		}
 	}
 	return nil
