@@ -66,6 +66,7 @@ func (k EventKind) IsMembership() bool {
 	switch k {
 	case EventJoined, EventBack, EventDraining, EventLeft, EventDead, EventPolicy:
 		return true
+	case EventTakenIn, EventHandedOver, EventPromoted, EventCold, EventFounded, EventGivenUp, EventFenced, EventSilenced, EventHeard:
 	}
 	return false
 }
@@ -85,6 +86,7 @@ func kindOf(h core.How) EventKind {
 		return EventFounded
 	case core.GivenUp:
 		return EventGivenUp
+	case core.Fenced:
 	}
 	return EventFenced
 }

@@ -24,7 +24,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	n.log.Info("leaving")
 	n.saveFirst(ctx)
-	defer n.saveLast()
+	defer n.saveLast() //nolint:contextcheck // what is left is saved however little time there was
 	n.endLeases(ctx)
 	g.SetDraining(true) // so that the others claim what it holds, and do not take it for missing
 	if err := n.poll(ctx, n.alone); err != nil {

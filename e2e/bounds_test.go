@@ -71,7 +71,7 @@ func check(ctx context.Context, node *harness.Node) error {
 // metric returns the sum of all numbers that node's metrics have whose line begins with name.
 func metric(t *testing.T, node *harness.Node, name string) (sum float64) {
 	t.Helper()
-	answer, err := http.Get("http://" + node.Addr.Admin + "/metrics") //nolint:noctx // the harness ends the node
+	answer, err := http.Get("http://" + node.Addr.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,12 +58,12 @@ func TestOverload(t *testing.T) {
 func vital(ctx context.Context, node *harness.Node) error {
 	client := &http.Client{Timeout: 20 * time.Second}
 	for asked := 0; ctx.Err() == nil || asked == 0; asked++ {
-		health, err := client.Get("http://" + node.Addr.Admin + "/healthz") //nolint:noctx // the client has a timeout
+		health, err := client.Get("http://" + node.Addr.Admin + "/healthz")
 		if err != nil {
 			return err
 		}
 		_ = health.Body.Close()
-		settled, err := client.Post("http://"+node.Addr.API+"/v1/settle", "application/json", strings.NewReader(`{"key":"k","id":"none","cost":1}`)) //nolint:noctx // the client has a timeout
+		settled, err := client.Post("http://"+node.Addr.API+"/v1/settle", "application/json", strings.NewReader(`{"key":"k","id":"none","cost":1}`))
 		if err != nil {
 			return err
 		}

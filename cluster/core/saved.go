@@ -110,11 +110,11 @@ func (n *Core) Unsaved() int { return n.unsaved }
 // IsUnsaved says whether this node has something saved of p that is not merged yet.
 func (n *Core) IsUnsaved(p ring.Partition) bool { return n.parts[p].saved > 0 }
 
-// unsave merges what was saved of p into its buckets here, unless who had them at term had all of it. It says whether it did.
-func (n *Core) unsave(now bucket.Instant, p int, term Term) (merged bool) {
+// unsave merges what was saved of p into its buckets here, unless who had them at term had all of it.
+func (n *Core) unsave(now bucket.Instant, p int, term Term) {
 	q := &n.parts[p]
 	if q.saved == 0 {
-		return false
+		return
 	}
 	if !outdated(q.saved, term) {
 		if n.plant == plantSavedReplaces {
@@ -123,10 +123,8 @@ func (n *Core) unsave(now bucket.Instant, p int, term Term) (merged bool) {
 		_ = n.Store.Import(now, p, n.Saved.Export(now, p)) // an error is a full store: the others are taken
 		_ = n.Store.ImportIDs(now, p, n.Saved.ExportIDs(now, p))
 		n.reserve(now, n.Store, p, n.Saved.ExportReserved(now, p))
-		merged = true
 	}
 	n.forgetSaved(p)
-	return merged
 }
 
 // forgetSaved drops what was saved of p, and the store once it is empty.

@@ -279,7 +279,7 @@ func FuzzVerify(f *testing.F) {
 // Whatever is written and kept, the last word on each partition is read back.
 func TestAnyWrites(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		path, err := os.MkdirTemp(t.TempDir(), "")
+		path, err := os.MkdirTemp(t.TempDir(), "") //nolint:usetesting // one for each try, below that of the test
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -151,7 +151,7 @@ func startNodes(ctx context.Context, g *errgroup.Group, all []settings, log *slo
 				return nodes, nil
 			}
 		}
-		n, err := newServer(s, log)
+		n, err := newServer(s, log) //nolint:contextcheck // it sends traces until it is stopped, and not until ctx ends
 		if err != nil {
 			return nil, err
 		}

@@ -127,7 +127,7 @@ func (c *client) keep(ctx context.Context, path string, take func(said) error, d
 			return take(s)
 		})
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it is over because it was to be
 		}
 		if !again(err) {
 			return err

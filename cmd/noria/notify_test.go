@@ -99,7 +99,7 @@ func TestDrainDelay(t *testing.T) {
 			t.Errorf("a check while readiness is off: %v", err)
 		}
 	} else {
-		if res.StatusCode != 200 {
+		if res.StatusCode != http.StatusOK {
 			t.Errorf("a check while readiness is off answers %d, want 200", res.StatusCode)
 		}
 		_ = res.Body.Close()

@@ -294,7 +294,7 @@ func (s *server) leave(ctx context.Context) {
 	}
 	s.console.Close() // who looks would be waited for
 	s.admin.stop(ctx)
-	s.traces.Stop()
+	s.traces.Stop() //nolint:contextcheck // what is left is sent however little time there was
 }
 
 // linger takes requests as before for settings.drain.delay.

@@ -148,7 +148,7 @@ func (s *screen) partitions() string {
 	if st.Moving > 0 {
 		text += ", " + s.paint.yellow(count(st.Moving)+" moving")
 	}
-	text += fmt.Sprintf("   buckets %s", count(keys))
+	text += "   buckets " + count(keys)
 	if st.Policies > 1 {
 		text += "   " + s.paint.yellow(fmt.Sprintf("%d different policies", st.Policies))
 	}

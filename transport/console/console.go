@@ -52,9 +52,8 @@ type Console struct {
 	mux    *http.ServeMux
 	pages  pages
 
-	ctx  context.Context // ends with Close; of those who look
-	stop context.CancelFunc
-	once sync.Once
+	closed chan struct{} // closed by Close
+	once   sync.Once
 }
 
 // New returns a Console. It asks nobody yet: who looks makes it. Close ends it.
@@ -81,8 +80,8 @@ func New(c Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	con := &Console{config: c, hub: newHub(c), mux: http.NewServeMux(), pages: pages}
-	con.ctx, con.stop = context.WithCancel(context.Background())
+	con := &Console{config: c, mux: http.NewServeMux(), pages: pages, closed: make(chan struct{})}
+	con.hub = newHub(c, con.closed)
 	con.route()
 	return con, nil
 }
@@ -110,4 +109,4 @@ func (c *Console) route() {
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
 
 // Close ends all streams, so that a server which stops gracefully waits for none. It does not block.
-func (c *Console) Close() { c.once.Do(c.stop) }
+func (c *Console) Close() { c.once.Do(func() { close(c.closed) }) }

@@ -29,6 +29,7 @@ const (
 // A hub asks the members as long as somebody looks, and tells all who look the same.
 type hub struct {
 	config Config
+	closed <-chan struct{} // closed when nobody may look any more
 
 	mu        sync.Mutex
 	listeners int           // guarded by mu
@@ -61,19 +62,19 @@ type counted struct {
 	d  cluster.Decisions
 }
 
-func newHub(c Config) *hub {
-	return &hub{config: c, more: make(chan struct{}), seen: map[ring.Member]*seen{}, kinds: map[ring.Member]cluster.EventKind{}}
+func newHub(c Config, closed <-chan struct{}) *hub {
+	return &hub{config: c, closed: closed, more: make(chan struct{}), seen: map[ring.Member]*seen{}, kinds: map[ring.Member]cluster.EventKind{}}
 }
 
 // listen notes that one more looks, and says whether there is room. leave is to be called when it does not any more.
-func (h *hub) listen(ctx context.Context) bool {
+func (h *hub) listen() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.listeners >= h.config.MaxListeners {
 		return false
 	}
 	h.listeners++
-	h.look(ctx)
+	h.look()
 	return true
 }
 
@@ -84,13 +85,30 @@ func (h *hub) leave() {
 	h.wanted = time.Now()
 }
 
-// look makes run run, until ctx ends or nobody has looked for linger. It is called with mu held.
-func (h *hub) look(ctx context.Context) {
+// look makes run run, until h is closed or nobody has looked for linger. It is called with mu held.
+func (h *hub) look() {
 	h.wanted = time.Now()
-	if !h.running && ctx.Err() == nil {
-		h.running = true
-		go h.run(ctx)
+	if h.running {
+		return
 	}
+	select {
+	case <-h.closed:
+		return
+	default:
+	}
+	h.running = true
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		defer stop()
+		h.run(ctx)
+	}()
+	go func() {
+		select {
+		case <-h.closed:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 }
 
 // needed says whether somebody looks, or has a moment ago; else run is over.

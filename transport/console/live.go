@@ -24,7 +24,7 @@ const (
 func (c *Console) state(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), firstMost)
 	defer cancel()
-	if !c.hub.listen(c.ctx) {
+	if !c.hub.listen() {
 		c.full(w)
 		return
 	}
@@ -41,7 +41,7 @@ func (c *Console) state(w http.ResponseWriter, r *http.Request) {
 		case <-ctx.Done():
 			problem(w, http.StatusServiceUnavailable, "the members did not answer in time")
 			return
-		case <-c.ctx.Done():
+		case <-c.closed:
 			problem(w, http.StatusServiceUnavailable, "the node is stopping")
 			return
 		}
@@ -57,7 +57,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if !c.hub.listen(c.ctx) {
+	if !c.hub.listen() {
 		c.full(w)
 		return
 	}
@@ -128,7 +128,7 @@ func (c *Console) pump(ctx context.Context, s *stream, admin, only bool, back in
 			}
 		case <-ctx.Done():
 			return
-		case <-c.ctx.Done():
+		case <-c.closed:
 			_ = s.send("bye", "the node is stopping") // an error means that nobody reads it
 			return
 		}
@@ -146,7 +146,7 @@ func (c *Console) looked(ctx context.Context) bool {
 		case <-n.more:
 		case <-ctx.Done():
 			return false
-		case <-c.ctx.Done():
+		case <-c.closed:
 			return false
 		}
 	}

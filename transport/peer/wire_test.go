@@ -31,7 +31,7 @@ var (
 
 var anyAsk = rapid.Custom(func(t *rapid.T) cluster.Ask {
 	a := cluster.Ask{
-		Op:     cluster.Op(rapid.SampledFrom([]cluster.Op{0, 1, 2, 3, 4, 5, 6, 7, 9, 10}).Draw(t, "op")),
+		Op:     rapid.SampledFrom([]cluster.Op{0, 1, 2, 3, 4, 5, 6, 7, 9, 10}).Draw(t, "op"),
 		Epoch:  rapid.Uint64().Draw(t, "epoch"),
 		Holder: anyName.Draw(t, "holder"),
 		Hop:    rapid.Uint8().Draw(t, "hop"),

@@ -44,6 +44,7 @@ func (p Priority) String() string {
 		return "check"
 	case Read:
 		return "read"
+	case priorities:
 	}
 	return "unknown"
 }
@@ -169,7 +170,7 @@ func (g *Gate) wait(ctx context.Context, e Entry, p Priority) bool {
 		if g.hold(ctx) {
 			return true
 		}
-	case Read:
+	case Read, priorities:
 	}
 	g.shed[e][p].Add(1)
 	return false

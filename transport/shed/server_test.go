@@ -158,7 +158,7 @@ func TestListener(t *testing.T) {
 			}
 		}()
 		for i := range 8 {
-			conn, err := net.Dial("tcp", inner.Addr().String()) //nolint:noctx // to itself
+			conn, err := net.Dial("tcp", inner.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
