@@ -24,7 +24,7 @@ const (
 func (c *Console) state(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), firstMost)
 	defer cancel()
-	if !c.hub.listen() {
+	if !c.hub.listen() { //nolint:contextcheck // who asks the members does so for all who look, and after one has gone
 		c.full(w)
 		return
 	}
@@ -57,7 +57,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if !c.hub.listen() {
+	if !c.hub.listen() { //nolint:contextcheck // who asks the members does so for all who look, and after one has gone
 		c.full(w)
 		return
 	}
