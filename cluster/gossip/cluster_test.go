@@ -32,7 +32,7 @@ func TestAgree(t *testing.T) {
 					}
 				}
 				m := nodes[1].last()[0]
-				want := gossip.Member{ID: "n00", Boot: m.Boot, Peer: "10.0.0.1:7947", Gossip: "10.0.0.1:7946"}
+				want := gossip.Member{ID: "n00", Boot: m.Boot, Peer: "10.0.0.1:7947", Gossip: "10.0.0.1:7946", Protocol: 1}
 				if diff := cmp.Diff(m, want); diff != "" || m.Boot == 0 {
 					t.Errorf("member differs:\n%s", diff)
 				}

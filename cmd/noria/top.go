@@ -61,7 +61,7 @@ func (c *client) states(ctx context.Context, p *process) error {
 func (c *client) top(ctx context.Context, p *process) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	screen := &screen{admin: c.admin, paint: paint(p.coloured()), width: 80, height: 24}
+	screen := &screen{admin: c.admin, paint: paint(p.coloured()), width: 80, height: 24, zone: time.Local}
 	program := tea.NewProgram(screen, tea.WithAltScreen(), tea.WithContext(ctx), tea.WithInput(os.Stdin), tea.WithOutput(p.stdout), tea.WithoutSignalHandler())
 	fatal := make(chan error, 1)
 	go func() {
@@ -156,5 +156,6 @@ type screen struct {
 	down  *outage        // nil while there is a connection
 	sums  []float64      // decisions a second, the newest last
 	told  []console.Told // the newest last
+	zone  *time.Location // of times of day
 	now   func() time.Time
 }

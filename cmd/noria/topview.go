@@ -281,7 +281,7 @@ func answered(k cluster.HotKey) string {
 func (s *screen) events() []string {
 	lines := []string{s.paint.bold("WHAT HAPPENED")}
 	for i := len(s.told) - 1; i >= 0; i-- {
-		lines = append(lines, s.told[i].At.Local().Format("15:04:05")+"  "+printable(s.told[i].Text))
+		lines = append(lines, s.told[i].At.In(s.zone).Format("15:04:05")+"  "+printable(s.told[i].Text))
 	}
 	if len(lines) == 1 {
 		lines = append(lines, "nothing yet")

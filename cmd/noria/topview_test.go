@@ -30,7 +30,7 @@ func topState() console.State {
 
 // topScreen is a screen of that size that has heard topState.
 func topScreen(width, height int) *screen {
-	s := &screen{admin: "127.0.0.1:8082", width: width, height: height, now: func() time.Time { return time.Unix(1000, 0) }}
+	s := &screen{admin: "127.0.0.1:8082", width: width, height: height, zone: time.UTC, now: func() time.Time { return time.Unix(1000, 0) }}
 	s.take(said{event: "state", state: topState()})
 	for i := range 40 {
 		s.sums = append(s.sums, float64(9000+i*i%700))
@@ -45,9 +45,6 @@ func topScreen(width, height int) *screen {
 
 // The screen is as it was looked at, in a terminal of 80 columns and 24 lines and in a large one.
 func TestTopScreens(t *testing.T) {
-	local := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = local })
 	golden(t, "top/80x24.txt", topScreen(80, 24).View()+"\n")
 	golden(t, "top/140x40.txt", topScreen(140, 40).View()+"\n")
 	s := topScreen(80, 24)
