@@ -74,7 +74,7 @@ func reason(err error) string {
 	if strings.HasSuffix(text, "connection refused") {
 		text += "; is a node running there?"
 	}
-	if strings.Contains(text, "error reading server preface: EOF") || strings.Contains(text, "error reading server preface: http2: ") {
+	if strings.Contains(text, "error reading server preface: ") { // and then that it ended, was reset, or is no HTTP/2
 		text += "; if it speaks TLS, say so with --tls-ca FILE or --secure DIR"
 	}
 	if strings.Contains(text, "first record does not look like a TLS handshake") {

@@ -40,7 +40,11 @@ func (r *reloader) run(ctx context.Context, s *server) error {
 	defer watching.Wait()
 	watching.Go(func() {
 		use := func(files [][]byte) error { return r.use(s, files[0]) }
-		_ = watch.New(strict.MaxText, use, r.path).Run(ctx, r.told) // nil
+		files := watch.New(strict.MaxText, use, r.path)
+		if err := files.Read(); err != nil { // it has changed since the start
+			r.told(err)
+		}
+		_ = files.Run(ctx, r.told) // nil
 	})
 	for {
 		select {
