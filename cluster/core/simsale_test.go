@@ -181,12 +181,29 @@ func (s *sim) saleAnswered(m, n *simNode, b *simBuyer, allowed bool) {
 	})
 }
 
-// forgiveSold takes what was sold of partition p as lost if all who knew were lost at once, or before they saved it.
-func (s *sim) forgiveSold(p int, all bool) {
+// forgiveSold takes what was sold of partition p as lost, now that n has begun to hold it, if all who knew were lost at once, or before
+// they saved it, or if it was sold beyond a cut: there holder and heir may be on the side that others go on without.
+func (s *sim) forgiveSold(n *simNode, p int, all bool) {
 	for _, b := range s.fair.buyers {
-		if int(b.sale.part) == p && b.told && !b.lost && (all || s.unsaved(p, b.at)) {
-			b.lost = true
+		beyond := b.by != n && s.beyond(b.by, b.at)
+		if int(b.sale.part) != p || b.lost || !beyond && !(b.told && (all || s.unsaved(p, b.at))) {
+			continue
+		}
+		if b.lost = true; b.told {
 			b.sale.sold--
 		}
 	}
+}
+
+// beyond says whether n, which lives, was lost to the others at that time.
+func (s *sim) beyond(n *simNode, at time.Duration) bool {
+	if n == nil || !n.alive {
+		return false
+	}
+	for _, f := range n.faults {
+		if at >= f.from && at <= f.to {
+			return true
+		}
+	}
+	return false
 }

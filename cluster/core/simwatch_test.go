@@ -209,7 +209,7 @@ func (s *sim) begun(n *simNode, p int) {
 	}
 	if !given {
 		s.forgiveBooked(n, p, all)
-		s.forgiveSold(p, all)
+		s.forgiveSold(n, p, all)
 	}
 	s.owner[p], s.saves.begun[p] = n, true
 }
