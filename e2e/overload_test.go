@@ -48,9 +48,12 @@ func TestOverload(t *testing.T) {
 	if n := metric(t, node, `noria_requests_shed_total{entry="api",priority="give"}`); n != 0 {
 		t.Errorf("%v settlements refused, want none", n)
 	}
-	// The race detector takes several times as much.
-	if rss := metric(t, node, "process_resident_memory_bytes "); rss > 256<<20 && os.Getenv(harness.RaceEnv) == "" {
-		t.Errorf("%v bytes in memory, want less than 256 MiB", rss)
+	most := 256
+	if os.Getenv(harness.RaceEnv) != "" {
+		most = 1024 // the race detector takes several times as much
+	}
+	if rss := metric(t, node, "process_resident_memory_bytes "); rss > float64(most<<20) {
+		t.Errorf("%v bytes in memory, want less than %d MiB", rss, most)
 	}
 	answers(t, node)
 }
@@ -89,13 +92,11 @@ func TestGoodput(t *testing.T) {
 		name       string
 		do         func(context.Context, flood.Load) flood.Tally
 		peak, over flood.Load
-		least      float64 // of the best that is to be left
 	}{
-		// With so many connections a request costs net/http a quarter more than with a few: none is late and none refused.
-		{"HTTP", flood.HTTP, flood.Load{Conns: 32}, flood.Load{Conns: 2000}, 0.65},
-		{"HTTP, 100 checks each", flood.HTTP, flood.Load{Conns: 16, Items: 100}, flood.Load{Conns: 500, Items: 100}, 0.7},
-		{"gRPC", flood.GRPC, flood.Load{Conns: 4, Each: 16}, flood.Load{Conns: 32, Each: 250}, 0.9},
-		{"gRPC, 100 checks each", flood.GRPC, flood.Load{Conns: 4, Each: 4, Items: 100}, flood.Load{Conns: 8, Each: 250, Items: 100}, 0.9},
+		{"HTTP", flood.HTTP, flood.Load{Conns: 32}, flood.Load{Conns: 2000}},
+		{"HTTP, 100 checks each", flood.HTTP, flood.Load{Conns: 16, Items: 100}, flood.Load{Conns: 500, Items: 100}},
+		{"gRPC", flood.GRPC, flood.Load{Conns: 4, Each: 16}, flood.Load{Conns: 32, Each: 250}},
+		{"gRPC, 100 checks each", flood.GRPC, flood.Load{Conns: 4, Each: 4, Items: 100}, flood.Load{Conns: 8, Each: 250, Items: 100}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			for _, after := range []string{"0", "500ms"} {
@@ -121,8 +122,8 @@ func TestGoodput(t *testing.T) {
 				t.Logf("--shed-after %s: at best %v; then %v; that is %.2f of it, %.2f by the node's processor time, and %.0f MiB of memory", after, best, got, part, each, rss)
 				if crowded() {
 					t.Log("not judged: others have the machine's processors")
-				} else if after != "0" && max(part, each) < way.least {
-					t.Errorf("goodput is %.2f of the best, %.2f by processor time; want %.2f", part, each, way.least)
+				} else if after != "0" && max(part, each) < 0.9 {
+					t.Errorf("goodput is %.2f of the best, %.2f by processor time; want 0.9", part, each)
 				}
 				if rss > 512 {
 					t.Errorf("%.0f MiB of memory, want at most 512", rss)
