@@ -4,26 +4,11 @@ package bucket
 // says when all of it could have been there. The Cost may be more than Burst. It returns how many tokens were taken, and the errors of
 // Give. With an ID it takes once: a second one with the same ID and Key is answered as the first was, as Take does it.
 func (s *Store) Drain(now Instant, part int, r *Request) (taken int64, d Decision, err error) {
-	if !s.has(part) {
-		return 0, d, ErrMoved
-	}
-	if err := r.CheckGive(); err != nil {
-		return 0, d, err
-	}
-	number, err := s.plans.hold(r.Limit)
-	if err != nil {
-		return 0, d, err
-	}
-	defer s.plans.release(number)
-	for {
-		taken, done, err := s.drain(now, part, number, r, &d)
-		if done || err != nil {
-			return taken, d, err
-		}
-		if !s.evict(now) {
-			return 0, d, s.noRoom()
-		}
-	}
+	err = s.withRoom(now, part, r, func(number uint16) (done bool, err error) {
+		taken, done, err = s.drain(now, part, number, r, &d)
+		return done, err
+	})
+	return taken, d, err
 }
 
 // drain is Drain for a request that is known to be right, under the plan with that number. It is not done if there is no room for a

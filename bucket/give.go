@@ -15,24 +15,33 @@ import (
 // r's from then on, as with Take. Slots of a Concurrency limit are given back by a Settlement, so they are an error that wraps
 // ErrLimit; the others are those of Take.
 func (s *Store) Give(now Instant, part int, r *Request) (given int64, d Decision, err error) {
+	err = s.withRoom(now, part, r, func(number uint16) (done bool, err error) {
+		given, done, err = s.give(now, part, number, r, &d)
+		return done, err
+	})
+	return given, d, err
+}
+
+// withRoom calls try, for r in partition part under the plan with the number that it is given, until it is done, and makes room for
+// a new key before each further time.
+func (s *Store) withRoom(now Instant, part int, r *Request, try func(number uint16) (done bool, err error)) error {
 	if !s.has(part) {
-		return 0, d, ErrMoved
+		return ErrMoved
 	}
 	if err := r.CheckGive(); err != nil {
-		return 0, d, err
+		return err
 	}
 	number, err := s.plans.hold(r.Limit)
 	if err != nil {
-		return 0, d, err
+		return err
 	}
 	defer s.plans.release(number)
 	for {
-		given, done, err := s.give(now, part, number, r, &d)
-		if done || err != nil {
-			return given, d, err
+		if done, err := try(number); done || err != nil {
+			return err
 		}
 		if !s.evict(now) {
-			return 0, d, s.noRoom()
+			return s.noRoom()
 		}
 	}
 }

@@ -74,17 +74,26 @@ func dial(addr string, a access) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// page returns the request for path of c's admin address, and who is to make it.
+func (c *client) page(ctx context.Context, path string) (*http.Client, *http.Request, error) {
+	web, scheme, err := c.access.web(&http.Transport{Proxy: nil, DisableKeepAlives: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+c.admin+path, nil)
+	if err != nil {
+		return nil, nil, usagef("--admin is %q: %w", c.admin, err)
+	}
+	return web, r, nil
+}
+
 // get reads the JSON at path of c's admin address into to.
 func (c *client) get(ctx context.Context, path string, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	client, scheme, err := c.access.web(&http.Transport{Proxy: nil, DisableKeepAlives: true})
+	client, r, err := c.page(ctx, path)
 	if err != nil {
 		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+c.admin+path, nil)
-	if err != nil {
-		return usagef("--admin is %q: %w", c.admin, err)
 	}
 	res, err := client.Do(r)
 	if err != nil {

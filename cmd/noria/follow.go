@@ -40,13 +40,9 @@ func (c *client) follow(ctx context.Context, path string, take func(said) error)
 	defer cancel(nil)
 	alarm := time.AfterFunc(c.timeout, func() { cancel(errSilent) })
 	defer alarm.Stop()
-	web, scheme, err := c.access.web(&http.Transport{Proxy: nil, DisableKeepAlives: true})
+	web, r, err := c.page(ctx, path)
 	if err != nil {
 		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+c.admin+path, nil)
-	if err != nil {
-		return usagef("--admin is %q: %w", c.admin, err)
 	}
 	res, err := web.Do(r)
 	if err != nil {
