@@ -33,22 +33,14 @@ took part tell it, one a line, until SIGINT. A connection that breaks is opened 
   noria events --admin 127.0.0.1:8092`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := &follower{out: p.stdout, paint: p.paint(p.stdout), json: c.out.format == "json", list: list, known: map[eventID]bool{}}
-			reached := false
-			err := c.keep(cmd.Context(), "/console/live?only=events&back="+strconv.Itoa(back), func(s said) error {
-				if reached && s.event == "hello" && f.lost {
-					fmt.Fprintln(p.stderr, "noria: connected again")
-				}
-				reached, f.lost = true, false
-				return f.take(s)
-			}, func(err error, wait time.Duration) error {
-				if !reached || list {
-					return err
-				}
-				f.lost = true
-				fmt.Fprintf(p.stderr, "noria: %v; trying again in %v\n", err, wait)
-				return nil
-			})
+			f := &follower{out: p.stdout, paint: p.paint(p.stdout), json: c.out.format == "json", list: list}
+			path := "/console/live?only=events&back=" + strconv.Itoa(back)
+			var err error
+			if list {
+				err = c.keep(cmd.Context(), path, f.take, func(err error, _ time.Duration) error { return err })
+			} else {
+				err = c.keepTelling(cmd.Context(), p, path, f.take)
+			}
 			if errors.Is(err, errListed) || errors.Is(err, context.Canceled) {
 				return nil
 			}
@@ -80,12 +72,27 @@ type follower struct {
 	paint paint
 	json  bool
 	list  bool
-	lost  bool // the connection
-	known map[eventID]bool
+	known known
 }
 
 // knownMost is how many events are remembered, so as not to be told twice: more than a stream begins with.
 const knownMost = 10_000
+
+// known are events that were told already.
+type known map[eventID]bool
+
+// isNew says whether e was not told before, and notes it.
+func (k *known) isNew(e console.Told) bool {
+	id := eventID{e.Node, e.Seq, e.At.UnixNano()}
+	if (*k)[id] {
+		return false
+	}
+	if *k == nil || len(*k) >= knownMost {
+		*k = known{}
+	}
+	(*k)[id] = true
+	return true
+}
 
 // take prints what is new in s.
 func (f *follower) take(s said) error {
@@ -100,14 +107,9 @@ func (f *follower) take(s said) error {
 		}
 	case "events":
 		for _, e := range s.told {
-			id := eventID{e.Node, e.Seq, e.At.UnixNano()}
-			if f.known[id] {
+			if !f.known.isNew(e) {
 				continue
 			}
-			if len(f.known) >= knownMost {
-				clear(f.known)
-			}
-			f.known[id] = true
 			if err := f.print(e); err != nil {
 				return err
 			}

@@ -139,3 +139,23 @@ func (c *client) keep(ctx context.Context, path string, take func(said) error, d
 		wait = min(2*wait, most)
 	}
 }
+
+// keepTelling is keep for what prints lines: where there was a connection it says on p's stderr that there is none, and that there is
+// one again. Where there was none it returns why.
+func (c *client) keepTelling(ctx context.Context, p *process, path string, take func(said) error) error {
+	var reached, lost bool
+	return c.keep(ctx, path, func(s said) error {
+		if lost {
+			fmt.Fprintln(p.stderr, "noria: connected again")
+		}
+		reached, lost = true, false
+		return take(s)
+	}, func(err error, wait time.Duration) error {
+		if !reached {
+			return err
+		}
+		lost = true
+		fmt.Fprintf(p.stderr, "noria: %v; trying again in %v\n", err, wait)
+		return nil
+	})
+}

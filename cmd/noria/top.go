@@ -49,12 +49,12 @@ each second, one JSON object a line, until SIGINT.`,
 func (c *client) states(ctx context.Context, p *process) error {
 	enc := json.NewEncoder(p.stdout)
 	enc.SetEscapeHTML(false)
-	return c.keep(ctx, "/console/live", func(s said) error {
+	return c.keepTelling(ctx, p, "/console/live", func(s said) error {
 		if s.event != "state" {
 			return nil
 		}
 		return enc.Encode(s.state)
-	}, func(err error, _ time.Duration) error { return err })
+	})
 }
 
 // top runs the screen until somebody ends it.
@@ -136,7 +136,11 @@ func (s *screen) take(m said) {
 			s.sums = s.sums[max(0, len(s.sums)-sumsKept):]
 		}
 	case "events":
-		s.told = append(s.told, m.told...)
+		for _, e := range m.told {
+			if s.known.isNew(e) { // what a new connection begins with was told before
+				s.told = append(s.told, e)
+			}
+		}
 		s.told = s.told[max(0, len(s.told)-toldShown):]
 	}
 }
@@ -156,6 +160,7 @@ type screen struct {
 	down  *outage        // nil while there is a connection
 	sums  []float64      // decisions a second, the newest last
 	told  []console.Told // the newest last
+	known known          // of them, and of earlier ones
 	zone  *time.Location // of times of day
 	now   func() time.Time
 }

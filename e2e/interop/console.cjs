@@ -32,6 +32,11 @@ const seen = () => {
     chart: all("#chart path", (p) => p.getAttribute("d").length > 0),
     inspector: document.getElementById("inspector").innerText,
     seenRows: all("#inspector .seen tbody tr", (r) => r.innerText),
+    locked: !document.getElementById("unlock").hidden,
+    hotNote: document.getElementById("hot").innerText,
+    asksToken: document.getElementById("token").open,
+    tokenWrong: document.getElementById("tokenwrong").hidden ? "" : document.getElementById("tokenwrong").innerText,
+    tokenLeft: document.getElementById("tokeninput").value.length,
     tried: document.querySelector("#inspector .out")?.textContent || "",
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     injected: document.querySelectorAll("main i:not([aria-hidden]), main script, main img, main b b").length,
@@ -58,20 +63,35 @@ const contrast = () => {
 
 async function main() {
   const browser = await puppeteer.launch({
-    executablePath: chromium, headless: true, pipe: true,
+    executablePath: chromium, headless: true, pipe: true, acceptInsecureCerts: true, // of a CA of the test's own
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server", "--font-render-hinting=none", "--force-color-profile=srgb"],
   });
-  const page = await browser.newPage();
   const wrong = [], foreign = [];
   let origin = "";
-  page.on("console", (m) => { if (["error", "warn", "assert"].includes(m.type())) wrong.push(`${m.type()}: ${m.text()}`); });
-  page.on("pageerror", (e) => wrong.push(`error: ${e.message}`));
-  page.on("request", (r) => { if (origin && !r.url().startsWith(origin) && !r.url().startsWith("data:")) foreign.push(r.url()); });
+  const newPage = async (context) => {
+    const page = await context.newPage();
+    page.on("console", (m) => { if (["error", "warn", "assert"].includes(m.type())) wrong.push(`${m.type()}: ${m.text()}`); });
+    page.on("pageerror", (e) => wrong.push(`error: ${e.message}`));
+    page.on("request", (r) => { if (origin && !r.url().startsWith(origin) && !r.url().startsWith("data:")) foreign.push(r.url()); });
+    return page;
+  };
+  let page = await newPage(browser);
   const commands = {
     async open({ url, width, height }) {
       origin = new URL(url).origin;
       await page.setViewport({ width: width || 1360, height: height || 900, deviceScaleFactor: 1 });
       await page.goto(url, { waitUntil: "domcontentloaded" });
+    },
+    async tab({ password }) { // that knows nothing of the one before; password is what it says where it is asked for one
+      await page.close();
+      page = await newPage(await browser.createBrowserContext());
+      if (password) await page.authenticate({ username: "me", password });
+    },
+    async unlock({ token }) { // as by hand
+      if (!(await page.$eval("#token", (d) => d.open))) await page.$eval("#hot .locked button", (b) => b.click()); // states draw it anew
+      await page.$eval("#tokeninput", (i) => { i.value = ""; });
+      await page.type("#tokeninput", token);
+      await page.keyboard.press("Enter");
     },
     async see() { return { ...(await page.evaluate(seen)), wrong, foreign }; },
     async contrast() { return page.evaluate(contrast); },

@@ -110,6 +110,9 @@ func (b *browser) shoot(name string) {
 // A sight is what the page shows.
 type sight struct {
 	Title, Status, Banner, Wheel, Inspector, Tried string
+	HotNote, TokenWrong                            string // of what is locked, and of the token
+	Locked, AsksToken                              bool
+	TokenLeft                                      int // how long what stands in the field is
 	Tiles                                          map[string]float64
 	Arcs, Tags                                     []string
 	Members                                        []struct {
@@ -206,7 +209,7 @@ func startNamed(t *testing.T, label string, names ...string) []*harness.Node {
 	return nodes
 }
 
-func joinNamed(t *testing.T, label, name string, to []*harness.Node) *harness.Node {
+func joinNamed(t *testing.T, label, name string, to []*harness.Node, args ...string) *harness.Node {
 	t.Helper()
 	var seeds []string
 	for _, n := range to {
@@ -214,7 +217,7 @@ func joinNamed(t *testing.T, label, name string, to []*harness.Node) *harness.No
 			seeds = append(seeds, n.Addr.Gossip)
 		}
 	}
-	n := harness.Serve(t, name, seeds, nil, "--label", label)
+	n := harness.Serve(t, name, seeds, nil, append([]string{"--label", label}, args...)...)
 	n.WaitReady()
 	return n
 }
@@ -288,6 +291,76 @@ func TestConsole(t *testing.T) {
 		t.Errorf("the node that is looked at stopped with status %d after %v", status, time.Since(began))
 	}
 	b.until("that the node is gone", func(s *sight) bool { return strings.Contains(s.Banner, "Trying again") && s.Status == "No connection" })
+	harness.Serve(t, "delta", []string{nodes[1].Addr.Gossip}, nil, "--label", status.Label, "--admin", nodes[0].Addr.Admin).WaitReady()
+	b.until("the fleet again once the node is back", func(s *sight) bool {
+		sum, well := s.held()
+		return s.Banner == "" && sum == 16384 && len(well) == 3 && len(s.Hot) > 3
+	})
+}
+
+// Where the admin port has tokens, the page shows the fleet to whoever reaches it, and keys to who shows a token that the node knows,
+// and says so of any other token. A token that is taken out of the file while somebody looks is good no more.
+func TestConsoleUnlock(t *testing.T) {
+	b := openBrowser(t)
+	dir := filepath.Join(t.TempDir(), "secure")
+	if r := harness.Run(t, nil, "config", "init", "--tls", "--dir", dir, "one", "two"); r.Status != 0 {
+		t.Fatalf("config init: status %d\n%s%s", r.Status, r.Stdout, r.Stderr)
+	}
+	tokens := filepath.Join(dir, "admin.tokens")
+	file, err := os.ReadFile(tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.Fields(string(file))[1]
+	label := fmt.Sprintf("unlock-%d", time.Now().UnixNano())
+	var nodes []*harness.Node
+	for _, name := range []string{"one", "two"} {
+		nodes = append(nodes, joinNamed(t, label, name, nodes, "--admin-tls-cert", filepath.Join(dir, name+".crt"),
+			"--admin-tls-key", filepath.Join(dir, name+".key"), "--admin-token-file", tokens))
+	}
+	load(t, nodes, 4, 15*time.Millisecond)
+	url := "https://" + nodes[0].Addr.Admin
+
+	b.do(map[string]any{"do": "theme", "dark": false}, nil)
+	b.do(map[string]any{"do": "open", "url": url + "/console"}, nil)
+	s := b.until("a fleet without keys", func(s *sight) bool { return len(s.Members) == 2 && s.Tiles["Decisions/s"] > 20 && s.Locked })
+	if len(s.Hot) > 0 || !strings.Contains(s.Inspector, "Keys are for admins.") || !strings.Contains(s.HotNote, "Keys are for admins.") {
+		t.Errorf("without a token the page shows the hot keys %v, %q, and of a key %q", s.Hot, s.HotNote, s.Inspector)
+	}
+	for _, wrong := range []string{"of-nobody-0123456789", "with a space"} {
+		b.do(map[string]any{"do": "unlock", "token": wrong}, nil)
+		s = b.until("that the token "+wrong+" is wrong", func(s *sight) bool { return s.AsksToken && s.TokenWrong != "" })
+		if want := map[bool]string{true: "does not know this token", false: "no spaces"}[wrong[0] == 'o']; !strings.Contains(s.TokenWrong, want) || len(s.Hot) > 0 || !s.Locked {
+			t.Errorf("of the token %q the page says %q, want %q, and shows %v", wrong, s.TokenWrong, want, s.Hot)
+		}
+	}
+	b.shoot("refused")
+	b.do(map[string]any{"do": "unlock", "token": token}, nil)
+	s = b.until("hot keys", func(s *sight) bool { return !s.AsksToken && len(s.Hot) > 3 && s.Hot[0].Key == "user:000" && !s.Locked })
+	if s.TokenLeft > 0 || s.Banner != "" {
+		t.Errorf("%d characters of the token stay in the field; the banner says %q", s.TokenLeft, s.Banner)
+	}
+	b.look(t, s.Hot[0].Key)
+	b.shoot("unlocked")
+	b.do(map[string]any{"do": "size", "width": 390, "height": 844, "phone": true}, nil)
+	b.do(map[string]any{"do": "theme", "dark": true}, nil)
+	s = b.until("hot keys on a phone, with the token of before", func(s *sight) bool { return len(s.Hot) > 3 && !s.Locked }) // it loads the page anew
+	b.look(t, s.Hot[0].Key)
+	b.shoot("unlocked-phone")
+	if len(s.Wrong) > 0 || len(s.Foreign) > 0 || s.Wide > 0 {
+		t.Errorf("the browser's console says %q; asked for elsewhere: %q; on a phone the page is %d px too wide", s.Wrong, s.Foreign, s.Wide)
+	}
+
+	if err := os.WriteFile(tokens, []byte("ops of-tomorrow-0123456789\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = b.until("that the token is known no more", func(s *sight) bool {
+		return s.Locked && len(s.Hot) == 0 && strings.Contains(s.HotNote, "does not know your token any more") && !strings.Contains(s.Inspector, "Heir")
+	})
+
+	b.do(map[string]any{"do": "tab", "password": "of-tomorrow-0123456789"}, nil)
+	b.do(map[string]any{"do": "open", "url": url + "/login"}, nil)
+	b.until("hot keys after a browser's own question", func(s *sight) bool { return len(s.Hot) > 3 && !s.Locked })
 }
 
 // look looks at a key and makes a test check.

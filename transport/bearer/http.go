@@ -41,7 +41,8 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 		shown := g.shown(r)
 		r.Header.Del(Header)
 		if _, ok := g.Admin.Name(shown); ok {
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), adminKey{}, true)))
+			still := func() bool { _, ok := g.Admin.Name(shown); return ok }
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), adminKey{}, still)))
 			return
 		}
 		_, known := g.Tokens.Name(shown)
@@ -78,12 +79,12 @@ func (g Guard) shown(r *http.Request) string {
 	return ""
 }
 
-// adminKey is the key of a context's value that says that an admin's token was shown.
+// adminKey is the key of a context's value that says whether the admin's token that was shown is one still: a func() bool.
 type adminKey struct{}
 
-// Admin says whether r came through a Guard with one of its tokens for those who look after the fleet. Where there are no
-// such tokens nobody has one.
+// Admin says whether r came through a Guard with one of its tokens for those who look after the fleet, which is one still: an
+// answer that takes long asks again. Where there are no such tokens nobody has one.
 func Admin(r *http.Request) bool {
-	is, _ := r.Context().Value(adminKey{}).(bool)
-	return is
+	still, ok := r.Context().Value(adminKey{}).(func() bool)
+	return ok && still()
 }

@@ -253,6 +253,30 @@ func TestStreamsEnd(t *testing.T) {
 	})
 }
 
+// A stream to somebody who is an admin no more ends, and says why: the token may have been taken back.
+func TestAdminNoMore(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var is atomic.Bool
+		is.Store(true)
+		c, err := New(Config{Node: newFleet(t, two), Admin: func(*http.Request) bool { return is.Load() }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, path := range []string{"/console/live", "/console/live?only=events"} {
+			w, stop := get(c, path)
+			time.Sleep(3 * time.Second)
+			is.Store(false)
+			time.Sleep(heartbeat)
+			stop()
+			if bye := said[string](t, w.Body.String(), "bye"); len(bye) != 1 || !strings.Contains(bye[0], "token") {
+				t.Errorf("%s: the stream ends with %q", path, last(w.Body.String(), 90))
+			}
+			is.Store(true)
+		}
+	})
+}
+
 func last(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // A member that does not answer is shown, with what it held last; one that goes is shown as gone for a while, and then no more.

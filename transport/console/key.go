@@ -145,7 +145,7 @@ func (c *Console) check(w http.ResponseWriter, r *http.Request) {
 		failed(w, err)
 		return
 	}
-	c.config.Logger.Info("a test check was made in the console", "node", d.Node, "took", time.Since(began))
+	c.config.Logger.Info("a test check was made in the console", "peer", d.Node, "took", time.Since(began))
 	c.json(w, http.StatusOK, checkAnswer{
 		Allowed: d.Allowed, Limit: limit.String(), Cost: q.Cost, Remaining: d.Remaining, Retry: d.RetryAfter, Reset: d.ResetAfter,
 		Node: d.Node, Source: d.Source.String(), Degraded: d.Degraded, Took: time.Since(began),

@@ -79,7 +79,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	if s.send("hello", hello) != nil {
 		return
 	}
-	c.pump(r.Context(), s, admin, events, back)
+	c.pump(r, s, admin, events, back)
 }
 
 // backOf returns how many earlier events are asked for.
@@ -95,8 +95,9 @@ func backOf(query url.Values) (int, error) {
 	return back, nil
 }
 
-// pump sends what is new until nobody reads it.
-func (c *Console) pump(ctx context.Context, s *stream, admin, only bool, back int) {
+// pump sends what is new until nobody reads it, or who came as an admin is none any more.
+func (c *Console) pump(r *http.Request, s *stream, admin, only bool, back int) {
+	ctx := r.Context()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	if !c.looked(ctx) {
@@ -105,6 +106,10 @@ func (c *Console) pump(ctx context.Context, s *stream, admin, only bool, back in
 	var serial uint64
 	told, caught := c.hub.from(back), false
 	for {
+		if admin && !c.config.Admin(r) {
+			_ = s.send("bye", "the admin token is not known any more") // an error means that nobody reads it
+			return
+		}
 		n := c.hub.news(serial, told)
 		if n.lost > 0 && s.send("lost", n.lost) != nil {
 			return

@@ -3,14 +3,20 @@
 import { el, color, rate, num, text } from "./format.js";
 
 export class Hot {
-  constructor(root, note, open, unlock) { this.root = root; this.note = note; this.open = open; this.unlock = unlock; }
+  constructor(root, note, open, unlock) { this.root = root; this.note = note; this.open = open; this.unlock = unlock; this.why = "Keys are for admins."; }
+
+  /** refused says that the token which was good is not any more. */
+  refused() {
+    this.why = "Keys are for admins, and the node does not know your token any more.";
+    this.root.dataset.is = "";
+  }
 
   show(state) {
     if (!state.admin) {
       text(this.note, "");
       if (this.root.dataset.is === "locked") return;
       this.root.dataset.is = "locked";
-      this.root.replaceChildren(el("div", { class: "locked" }, el("p", null, "Keys are for admins."), el("button", { type: "button", on: { click: this.unlock } }, "Unlock with a token")));
+      this.root.replaceChildren(el("div", { class: "locked" }, el("p", null, this.why), el("button", { type: "button", on: { click: this.unlock } }, "Unlock with a token")));
       return;
     }
     const keys = state.hot || [];

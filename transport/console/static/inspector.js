@@ -26,7 +26,7 @@ export class Inspector {
     this.may = may;
     this.input.disabled = !may;
     this.form.querySelector("button").disabled = !may;
-    if (!may) { this.key = ""; this.out.replaceChildren(el("p", { class: "empty" }, "Keys are for admins.")); } else if (!this.key) this.hint();
+    if (!may) { this.key = ""; this.input.value = ""; this.out.replaceChildren(el("p", { class: "empty" }, "Keys are for admins.")); } else if (!this.key) this.hint();
   }
 
   /** open looks at key from now on. */

@@ -1,6 +1,6 @@
 // The page: one stream of states and events, and the parts that show them.
 
-import { Stream, setToken } from "./stream.js";
+import { Stream, admits, hasToken, setToken } from "./stream.js";
 import { Wheel } from "./wheel.js";
 import { Chart } from "./chart.js";
 import { Feed } from "./feed.js";
@@ -20,9 +20,14 @@ const inspector = new Inspector($("inspector"));
 const hot = new Hot($("hot"), $("hotnote"), (key) => inspector.open(key), unlock);
 
 const stream = new Stream("console/live?back=60", {
-  hello(h) { if (h.samples?.length) chart.start(h.samples); lost(""); },
+  hello(h) {
+    if (h.samples?.length) chart.start(h.samples);
+    if (hasToken() && !h.admin) refused();
+    lost("");
+  },
   state: show,
   events(list) { feed.add(list); },
+  refused,
   bye(why) { lost(`Disconnected: ${why}. Trying again.`); },
   down(why, wait) { lost(`No connection to the node (${why}). Trying again${wait > 900 ? ` in ${Math.round(wait / 1000)} s` : ""}.`); },
 });
@@ -53,14 +58,48 @@ function lost(why) {
   if (why) { $("status").dataset.tone = "bad"; text($("status"), "No connection"); }
 }
 
-function unlock() {
-  $("tokeninput").value = "";
-  $("token").showModal();
+// refused drops a token that the node knew once and does not know any more.
+function refused() {
+  setToken("");
+  hot.refused();
 }
+
+const box = $("token"), input = $("tokeninput"), send = $("tokensend");
+
+function unlock() {
+  input.value = "";
+  wrong("");
+  box.showModal();
+}
+
+// wrong says what is wrong with the token.
+function wrong(why) {
+  text($("tokenwrong"), why);
+  $("tokenwrong").hidden = !why;
+  input.setAttribute("aria-invalid", String(Boolean(why)));
+}
+
 $("unlock").addEventListener("click", unlock);
-$("token").addEventListener("close", () => {
-  if ($("token").returnValue !== "ok") return;
-  setToken($("tokeninput").value.trim());
-  $("tokeninput").value = "";
-  stream.again();
+$("tokencancel").addEventListener("click", () => box.close());
+box.addEventListener("close", () => { input.value = ""; });
+$("tokenform").addEventListener("submit", async (e) => {
+  e.preventDefault();
+  const token = input.value.trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    wrong(token ? "A token has letters, digits and signs alone, and no spaces." : "Type the token.");
+    return;
+  }
+  send.disabled = true;
+  try {
+    if (await admits(token)) {
+      setToken(token);
+      box.close();
+      stream.again();
+      return;
+    }
+    wrong("The node does not know this token. Those it knows are in the file that its --admin-token-file names, each behind a name.");
+  } catch (e) {
+    wrong(`The node does not say whether it knows this token (${e.message}). Try again.`);
+  } finally { send.disabled = false; }
+  input.select();
 });
