@@ -16,7 +16,14 @@ import (
 // benchNode returns a node that holds every third partition or, alone, all of them, and n keys that it holds.
 func benchNode(b *testing.B, n int, members ...ring.Member) (*Node, []string) {
 	b.Helper()
-	node, err := New(Config{Name: "a", Transport: &scripted{}, MoveRate: 1 << 30, Fence: time.Hour}) // it hears nobody
+	return benchNodeOf(b, Config{}, n, members...)
+}
+
+// benchNodeOf is benchNode with more of its configuration.
+func benchNodeOf(b *testing.B, c Config, n int, members ...ring.Member) (*Node, []string) {
+	b.Helper()
+	c.Name, c.Transport, c.MoveRate, c.Fence = "a", &scripted{}, 1<<30, time.Hour // it hears nobody
+	node, err := New(c)
 	if err != nil {
 		b.Fatal(err)
 	}

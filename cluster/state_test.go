@@ -177,7 +177,8 @@ func TestStateRefused(t *testing.T) {
 	}
 }
 
-// BenchmarkState measures what it takes to save a million keys and to load them, and how long checks wait meanwhile.
+// BenchmarkState measures what it takes to save a million keys and to load them; BenchmarkCheckBesideSave how long checks wait
+// meanwhile.
 func BenchmarkState(b *testing.B) {
 	d, err := snapshot.Open(b.TempDir(), "a", "noria")
 	if err != nil {
@@ -204,24 +205,6 @@ func BenchmarkState(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	stop, worst := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		var most time.Duration
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				worst <- most
-				return
-			default:
-			}
-			r := req
-			r.Key = "tenant/" + time.Duration(i%keys).String()
-			began := time.Now()
-			_, _ = n.store.Take(n.now(), int(ring.Hash(r.Key)%16384), &r)
-			most = max(most, time.Since(began))
-			time.Sleep(50 * time.Microsecond)
-		}
-	}()
 	b.Run("save", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -229,8 +212,6 @@ func BenchmarkState(b *testing.B) {
 		}
 		b.ReportMetric(float64(n.stateStatus().Bytes)/keys, "bytes/key")
 	})
-	close(stop)
-	b.Logf("the slowest check beside took %v", <-worst)
 	b.Run("load", func(b *testing.B) {
 		for b.Loop() {
 			m, err := New(Config{Name: "a", Transport: nowhere{}, State: d})

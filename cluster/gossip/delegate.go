@@ -90,6 +90,8 @@ func (d delegate) member(n *memberlist.Node) (Member, error) {
 	return Member{ID: id, Boot: boot, Peer: m.peer, Gossip: at, Draining: m.draining, Gateway: m.gateway, Policy: m.policy, Protocol: m.speaks()}, nil
 }
 
+// refuse notes that the node at addr is not let in, because of err.
 func (d delegate) refuse(addr string, err error) {
+	d.journal.troubles.refused.Add(1)
 	d.journal.warn("refuse "+addr, "node is not let in", slog.String("peer", addr), slog.Any("err", err))
 }

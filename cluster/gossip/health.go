@@ -14,15 +14,16 @@ type Health struct {
 	Suspicions uint64 // times that this node began to suspect another of being dead
 	Refuted    uint64 // times that this node had to tell others that it lives
 	Deaths     uint64 // times that this node took another for dead
+	Refused    uint64 // times that this node heard of one that it does not let in: of another cluster, or too old or too new
 }
 
 // troubles are what a journal has counted.
-type troubles struct{ suspicions, refuted, deaths atomic.Uint64 }
+type troubles struct{ suspicions, refuted, deaths, refused atomic.Uint64 }
 
 // Health returns how well the gossip goes, zero before Run.
 func (g *Gossip) Health() Health {
 	t := &g.journal.troubles
-	h := Health{Suspicions: t.suspicions.Load(), Refuted: t.refuted.Load(), Deaths: t.deaths.Load()}
+	h := Health{Suspicions: t.suspicions.Load(), Refuted: t.refuted.Load(), Deaths: t.deaths.Load(), Refused: t.refused.Load()}
 	select {
 	case <-g.ready:
 		h.Score = g.list.GetHealthScore()

@@ -72,6 +72,9 @@ func TestMismatch(t *testing.T) {
 				time.Sleep(30 * time.Second) // for push-pull
 				f.agree(nodes, nodes...)
 				f.agree([]*node{other}, other)
+				if got := nodes[0].Health().Refused; got < 5 {
+					t.Errorf("%d refusals were counted, want one for each of 5 joins at least", got)
+				}
 				if got := strings.Count(l.String(), "node is not let in"); got != 1 || !strings.Contains(l.String(), "10.0.0.3:7946") {
 					t.Errorf("the cluster logged it %d times, want once, with the address:\n%s", got, &l)
 				}

@@ -90,6 +90,7 @@ func gossipTable() []Metric {
 		count("noria_gossip_suspicions_total", "Times that the node began to suspect another member of being dead.", func(m *Moment) uint64 { return m.Stats.Gossip.Suspicions }),
 		count("noria_gossip_refutations_total", "Times that the node had to tell others that it lives, as they suspected it.", func(m *Moment) uint64 { return m.Stats.Gossip.Refuted }),
 		count("noria_gossip_deaths_total", "Times that the node, of itself, took another member for dead.", func(m *Moment) uint64 { return m.Stats.Gossip.Deaths }),
+		count("noria_gossip_refused_total", "Times that the node heard of one that it does not let in: of another cluster, or of a version that it cannot speak with.", func(m *Moment) uint64 { return m.Stats.Gossip.Refused }),
 	}
 }
 

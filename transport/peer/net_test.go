@@ -188,12 +188,17 @@ func mustNew(t testing.TB, c Config) *Transport {
 
 func serve(t *testing.T, tr *Transport, id ring.Member, h cluster.Handler) {
 	t.Helper()
+	serveAs(t, tr, helloOf(id), h)
+}
+
+func serveAs(t *testing.T, tr *Transport, me cluster.Hello, h cluster.Handler) {
+	t.Helper()
 	if _, err := tr.Listen(); err != nil {
-		t.Fatalf("Listen of %s: %v", id, err)
+		t.Fatalf("Listen of %s: %v", me.ID, err)
 	}
 	go func() {
-		if err := tr.Serve(context.Background(), helloOf(id), h); err != nil {
-			t.Errorf("Serve of %s: %v", id, err)
+		if err := tr.Serve(context.Background(), me, h); err != nil {
+			t.Errorf("Serve of %s: %v", me.ID, err)
 		}
 	}()
 }

@@ -3,7 +3,9 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -231,6 +233,58 @@ func TestRefusal(t *testing.T) {
 			t.Errorf("%d refusals were counted, want 1", got)
 		}
 	})
+}
+
+// A node speaks to none whose protocol it cannot speak, too old or too new: it says which protocols both have, counts it and logs it,
+// and goes on with the others. Nor does it ask such a node.
+func TestProtocolsApart(t *testing.T) {
+	for name, test := range map[string]struct {
+		says cluster.Hello
+		want string
+	}{
+		"too old":          {cluster.Hello{Protocol: cluster.OldestProtocol - 1}, fmt.Sprintf("speaks protocol %d, ", cluster.OldestProtocol-1)},
+		"too new":          {cluster.Hello{Protocol: cluster.Protocol + 1, Newest: cluster.Protocol + 2}, fmt.Sprintf("speaks protocol %d to %d, ", cluster.Protocol+1, cluster.Protocol+2)},
+		"newer than known": {cluster.Hello{Protocol: 1<<32 - 1, Newest: 1<<32 - 1}, "speaks protocol 4294967295, "},
+	} {
+		for _, asks := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/asks %v", name, asks), func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
+					f := newFleet(t, Config{}, everyone{})
+					var said lines
+					tr := mustNew(t, Config{Listener: f.net.listen("c", 1<<16), Dialer: f.net.dial, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+					defer tr.Close()
+					node, err := cluster.New(cluster.Config{Name: "c", Label: "test", Transport: tr})
+					if err != nil {
+						t.Fatal(err)
+					}
+					mine := cluster.Hello{Protocol: cluster.OldestProtocol, Newest: cluster.Protocol, Label: "test", Ring: node.Status().Ring, ID: "c", Boot: 1}
+					serveAs(t, tr, mine, handler{hello: node.Hello})
+					x := mustNew(t, Config{Listener: f.net.listen("x", 1<<16), Dialer: f.net.dial})
+					defer x.Close()
+					theirs := mine
+					theirs.ID, theirs.Protocol, theirs.Newest = "x", test.says.Protocol, test.says.Newest
+					serveAs(t, x, theirs, everyone{})
+					synctest.Wait()
+					peer := x.Peer("c", "c")
+					if asks {
+						peer = tr.Peer("x", "x")
+					}
+					a := newAsk("k", time.Second)
+					peer.Ask(a)
+					<-a.Finished()
+					if want := "x " + test.want + fmt.Sprintf("c speaks %d to %d", cluster.OldestProtocol, cluster.Protocol); !errors.Is(a.Err, cluster.ErrPeerRefused) || !strings.Contains(a.Err.Error(), want) {
+						t.Errorf("the ask ended with %v, want %q", a.Err, want)
+					}
+					if !asks && (tr.Stats().Refused == 0 || !strings.Contains(said.String(), test.want)) {
+						t.Errorf("%d refusals are counted, and the log is %q", tr.Stats().Refused, &said)
+					}
+					if _, err := f.ask(newAsk("k", time.Second)); err != nil {
+						t.Errorf("two that fit: %v", err)
+					}
+				})
+			})
+		}
+	}
 }
 
 // Who opens a stream and says nothing does not keep it.
