@@ -33,7 +33,7 @@ type denialSet struct {
 	ways [denialWays]atomic.Pointer[denial]
 
 	mu     sync.Mutex     // of those who write
-	forgot bucket.Instant // what was asked before may have been given back since; guarded by mu
+	forgot bucket.Instant // what was asked before this instant may have been given back since; guarded by mu
 }
 
 const (
@@ -93,7 +93,7 @@ func (t *denials) put(h uint64, key string, e, old *denial, sent bucket.Instant)
 	if old != nil && at.Load() != old {
 		return
 	}
-	if sent <= s.forgot {
+	if sent < s.forgot {
 		e = nil
 	}
 	if was := at.Load(); e != nil || was != nil && was.key == key {
@@ -124,7 +124,7 @@ func (t *denials) forget(now bucket.Instant, key string) {
 	s := t.set(ring.Hash(key))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgot = now
+	s.forgot = now + 1
 	for i := range s.ways {
 		if e := s.ways[i].Load(); e != nil && e.key == key {
 			s.ways[i].Store(nil)

@@ -37,9 +37,8 @@ type Node struct {
 	replicas *bucket.Store // of what others hold
 	rings    rings
 	holding
-	viewed   chan *ring.Table // the last that the node went by and foresee has not seen
-	suspects chan *member     // who hung up, or refuses connections
-	gone     chan core.Run    // runs of members whose processes have ended
+	suspects chan *member  // who hung up, or refuses connections
+	gone     chan core.Run // runs of members whose processes have ended
 	shares   shares
 	taken    taken
 	denials  denials
@@ -93,7 +92,7 @@ func New(c Config) (*Node, error) {
 	base := time.Now()
 	n := &Node{
 		config: c, name: name, boot: uint64(base.UnixNano()), log: c.Logger.With("node", c.Name), base: base,
-		gone: make(chan core.Run, 64), suspects: make(chan *member, 64), viewed: make(chan *ring.Table, 1), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
+		gone: make(chan core.Run, 64), suspects: make(chan *member, 64), opened: make(chan struct{}), ready: make(chan struct{}), joined: make(chan struct{}),
 	}
 	empty, err := builder.Table(nil)
 	if err != nil {
@@ -107,7 +106,7 @@ func New(c Config) (*Node, error) {
 	if err := n.newHolding(partitions); err != nil {
 		return nil, err
 	}
-	n.rings.init(builder)
+	n.rings.builder = builder
 	n.asks.New = func() any { return NewAsk() }
 	n.shares.init()
 	n.taken.init()
@@ -156,7 +155,6 @@ func (n *Node) Run(ctx context.Context) error {
 	tasks.Go(func() error { return g.Run(ctx) })
 	tasks.Go(func() error { return n.config.Transport.Serve(ctx, n.hello(), n) })
 	tasks.Go(func() error { return n.watch(ctx, g) })
-	tasks.Go(func() error { return n.rings.foresee(ctx, n.viewed) })
 	tasks.Go(func() error { return n.suspect(ctx) })
 	tasks.Go(func() error { return n.seek(ctx, g) })
 	tasks.Go(func() error { return n.announce(ctx) })

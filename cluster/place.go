@@ -14,8 +14,8 @@ type Place struct {
 	Term      Term           `json:"term"`   // of the holder, as far as this node knows
 }
 
-// Where returns where key is. It returns ErrNotReady, or an error that wraps bucket.ErrKey. It may compute for some
-// milliseconds: it is for people who ask, not for the path of a check.
+// Where returns where key is. It returns ErrNotReady, or an error that wraps bucket.ErrKey. It computes for a
+// millisecond or so: it is for people who ask, not for the path of a check.
 func (n *Node) Where(key string) (Place, error) {
 	v := n.view.Load()
 	if v == nil {
@@ -28,7 +28,7 @@ func (n *Node) Where(key string) (Place, error) {
 	target := v.table.Target(p)
 	place := Place{Partition: p, Target: target}
 	place.Holder, place.Term = n.core.Route(p)
-	heirs, err := n.rings.without(v.table, target, true)
+	heirs, err := n.rings.without(v.table, target)
 	if err != nil {
 		return Place{}, err
 	}

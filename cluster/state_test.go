@@ -42,7 +42,7 @@ func stateNode(t *testing.T, dir string, wall time.Time) (n *Node, end func()) {
 	}
 	n.saving.wall = func() time.Time { return wall }
 	n.load(t.Context())
-	table, err := n.rings.of([]ring.Member{"a"}, true)
+	table, err := n.rings.of([]ring.Member{"a"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func BenchmarkState(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	table, err := n.rings.of([]ring.Member{"a"}, true)
+	table, err := n.rings.of([]ring.Member{"a"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -119,11 +119,6 @@ func (n *Node) follow(members []gossip.Member, ended endedRuns) error {
 	n.events.change(old, v)
 	n.step(func(c *core.Core, now bucket.Instant) { c.View(now, v.core()) })
 	n.retire(old, v)
-	select {
-	case <-n.viewed: // the older one is of no use any more
-	default:
-	}
-	n.viewed <- v.table
 	n.log.Info("members changed", "members", len(v.members), "took", time.Since(began))
 	return nil
 }
@@ -145,13 +140,12 @@ func (n *Node) newView(old *view, members []gossip.Member) (*view, error) {
 		stay = holders
 	}
 	ids := idsOf(stay)
-	hurry := old == nil || old.loses(holders) // what somebody had who is gone waits for a holder; who joins does not
-	table, err := n.rings.of(ids, hurry)
+	table, err := n.rings.of(ids)
 	if err != nil {
 		return nil, fmt.Errorf("ring of %d members: %w", len(stay), err)
 	}
 	v := &view{table: table, self: -1, since: n.now()}
-	if v.heirs, err = n.rings.heirs(table, n.name, hurry); err != nil {
+	if v.heirs, err = n.rings.without(table, n.name); err != nil {
 		return nil, err
 	}
 	for i := range members {
@@ -193,13 +187,6 @@ func (n *Node) memberOf(old *view, m gossip.Member) *member {
 
 // same says whether v and o have the same members, boots and addresses, so that nothing is to be done.
 func (v *view) same(o *view) bool { return slices.Equal(v.members, o.members) }
-
-// loses says whether one of v's holders, or a run of one, is not among members.
-func (v *view) loses(members []gossip.Member) bool {
-	return slices.ContainsFunc(v.members, func(was *member) bool {
-		return !was.Gateway && !slices.ContainsFunc(members, func(m gossip.Member) bool { return m.ID == was.ID && m.Boot == was.Boot })
-	})
-}
 
 // retire closes the connections of old that v does not use.
 func (n *Node) retire(old, v *view) {

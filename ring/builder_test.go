@@ -150,11 +150,11 @@ func (n *naive) Table(members []Member) (*Table, error) {
 	if each := smallDensity(len(set)); n.circle == nil || each != n.each && !n.stale {
 		n.each, n.in = each, nil
 		n.circle = consistent.New(nil, consistent.Config{
-			Hasher: hasher{&Builder{sum: n.sum}}, PartitionCount: smallPartitions, ReplicationFactor: each, Load: defaultLoad,
+			Hasher: hasher(n.sum), PartitionCount: smallPartitions, ReplicationFactor: each, Load: defaultLoad,
 		})
 	}
 	for _, m := range set {
-		n.circle.Add(&node{name: string(m)})
+		n.circle.Add(node(m))
 	}
 	for _, m := range n.in {
 		if !slices.Contains(set, m) {
@@ -224,7 +224,7 @@ func TestLeaverMakesRoom(t *testing.T) {
 	}
 }
 
-// Valid parameters never leave consistent without room, whatever the bounds.
+// Valid parameters never leave a partition without room, whatever the bounds.
 func TestRoomForAll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Params{

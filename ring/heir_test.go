@@ -137,7 +137,7 @@ func TestPlantedHeirs(t *testing.T) {
 	points, _ := smallModel(len(set)).points(set)
 	for name, heir := range map[string]func(Partition) (Member, error){
 		"GetClosestN": func(p Partition) (Member, error) {
-			closest, err := b.circle.GetClosestNForPartition(int(p), 2)
+			closest, err := library(table).GetClosestNForPartition(int(p), 2)
 			if err != nil {
 				return "", err
 			}

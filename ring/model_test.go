@@ -9,7 +9,8 @@ import (
 )
 
 // model is a second, plain way to the slots of a table, from the paper: sort all points, give each partition to the next
-// point's member that has room. It is the judge of what the Builder makes of consistent, and knows no history.
+// point's member that has room. It is the judge of what the Builder makes, and knows no
+// history.
 type model struct {
 	partitions int
 	each       int // virtual nodes a member
@@ -17,7 +18,7 @@ type model struct {
 	sum        func([]byte) uint64
 }
 
-type point struct {
+type modelPoint struct {
 	hash   uint64
 	member int
 }
@@ -47,14 +48,14 @@ func (m model) slots(set []Member) (slots []uint16, ok bool) {
 	return slots, true
 }
 
-func (m model) points(set []Member) (points []point, ok bool) {
-	points = make([]point, 0, len(set)*m.each)
+func (m model) points(set []Member) (points []modelPoint, ok bool) {
+	points = make([]modelPoint, 0, len(set)*m.each)
 	for i, name := range set {
 		for v := range m.each {
-			points = append(points, point{m.sum([]byte(strconv.Itoa(v) + ":" + string(name))), i})
+			points = append(points, modelPoint{m.sum([]byte(strconv.Itoa(v) + ":" + string(name))), i})
 		}
 	}
-	slices.SortFunc(points, func(a, b point) int {
+	slices.SortFunc(points, func(a, b modelPoint) int {
 		if a.hash < b.hash {
 			return -1
 		}

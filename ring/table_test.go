@@ -56,10 +56,11 @@ func TestLookups(t *testing.T) {
 	if table.Count(-1) != 0 || table.Count(7) != 0 {
 		t.Error("Count of no member is not 0")
 	}
+	circle := library(table)
 	for i := range 1000 {
 		key := strconv.Itoa(i)
 		got := table.Target(table.Partition(Hash(key)))
-		if want := b.circle.LocateKey([]byte(key)).String(); string(got) != want {
+		if want := circle.LocateKey([]byte(key)).String(); string(got) != want {
 			t.Fatalf("target of %s = %s, want %s as LocateKey has it", key, got, want)
 		}
 	}
