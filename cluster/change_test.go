@@ -30,7 +30,7 @@ func TestChangesForgetNothing(t *testing.T) {
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
-				c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(size)...)
+				c := clustertest.Start(t, names(size)...)
 				quota := limit(t, "quota 10")
 				const keys = 60
 				want := func(after string, got map[string]int, n int) {
@@ -57,7 +57,7 @@ func TestChangesForgetNothing(t *testing.T) {
 // The death of a holder forgets nothing that was admitted some ticks before, and nothing at all with sync.
 func TestHolderDies(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
+		c := clustertest.Start(t, names(5)...)
 		quota := limit(t, "quota 10")
 		key := c.KeyAt("n03", "async")
 		if got := c.Spend(key, quota, 6); got != 6 {
@@ -84,7 +84,7 @@ func TestHolderDies(t *testing.T) {
 // one, and is not answered without it.
 func TestNobodyNoticesADeath(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
+		c := clustertest.Start(t, names(5)...)
 		time.Sleep(2 * time.Second)
 		quota := limit(t, "quota 10")
 		n := c.Node("n01")
@@ -115,7 +115,7 @@ func TestNobodyNoticesADeath(t *testing.T) {
 // The same holds for who asks a node that has heard of the death sooner than the heir.
 func TestNobodyNoticesADeathThatIsKnown(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
+		c := clustertest.Start(t, names(5)...)
 		time.Sleep(2 * time.Second)
 		n := c.Node("n01")
 		r := bucket.Request{Key: c.KeyAt("n03", "held"), Limit: limit(t, "quota 10"), Cost: 1}
@@ -136,7 +136,7 @@ func TestNobodyNoticesADeathThatIsKnown(t *testing.T) {
 // one holder, and both sides together have admitted no more than the quota and what the cut took some time to be seen.
 func TestCutAndHeal(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(5)...)
+		c := clustertest.Start(t, names(5)...)
 		quota := limit(t, "quota 100")
 		small, large := c.Node("n00"), c.Node("n04")
 		keys := []string{c.KeyAt("n00", "small"), c.KeyAt("n03", "large")}
@@ -194,7 +194,7 @@ func TestCutAndHeal(t *testing.T) {
 // holds what it held.
 func TestFrozenHolderComesBack(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(4)...)
+		c := clustertest.Start(t, names(4)...)
 		quota := limit(t, "quota 50")
 		key := c.KeyAt("n02", "frozen")
 		frozen := c.Node("n02")
@@ -221,7 +221,7 @@ func TestFrozenHolderComesBack(t *testing.T) {
 // A node that crashes and comes back under its name before anybody missed it gets its partitions' replicas back.
 func TestCrashAndBack(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(3)...)
+		c := clustertest.Start(t, names(3)...)
 		quota := limit(t, "quota 10")
 		key := c.KeyAt("n01", "back")
 		if got := c.Spend(key, quota, 7); got != 7 {

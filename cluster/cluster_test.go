@@ -37,7 +37,7 @@ func TestExact(t *testing.T) {
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
-				c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, names(size)...)
+				c := clustertest.Start(t, names(size)...)
 				quota := limit(t, "quota 100")
 				for _, key := range []string{"a", "b", "user:42", "10.0.0.1"} {
 					if got := spendAtOnce(t, c, key, quota, 1000); got != 100 {
@@ -56,9 +56,6 @@ func sizes() []int {
 	}
 	return []int{3, 10, 30}
 }
-
-// smallRing keeps large clusters cheap: each of their nodes computes each table for itself.
-func smallRing(c *cluster.Config) { c.Ring.Partitions = 1024 }
 
 // spendAtOnce asks for one token times times, all at once and at all nodes, and returns how many were allowed.
 func spendAtOnce(t *testing.T, c *clustertest.Cluster, key string, l bucket.Limit, times int) int64 {
@@ -85,7 +82,8 @@ func spendAtOnce(t *testing.T, c *clustertest.Cluster, key string, l bucket.Limi
 // All nodes name one holder for a key, and every decision on it comes from there.
 func TestOneHolder(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.Start(t, names(5)...)
+		ofFleets := func(c *cluster.Config) { c.Ring.Partitions = 0 }
+		c := clustertest.StartWith(t, clustertest.Setup{Config: ofFleets}, names(5)...)
 		for i := range 200 {
 			key := fmt.Sprintf("account:%d", i)
 			holder := c.Holder(key)

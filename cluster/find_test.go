@@ -37,7 +37,6 @@ func (d *directory) set(err error, addrs ...string) {
 // finding makes clusters whose nodes know of others only what of says for their names.
 func finding(of func(name string) *directory, gossip map[string]string) clustertest.Setup {
 	return clustertest.Setup{Config: func(c *cluster.Config) {
-		smallRing(c)
 		gossip[c.Name] = c.Gossip
 		c.Seeds, c.FindSeeds = nil, of(c.Name).find
 	}}

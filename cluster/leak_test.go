@@ -18,8 +18,11 @@ var joins = flag.Int("joins", 16, "how often a node joins and leaves in TestJoin
 // However often nodes join and leave, gracefully or not, those that stay have as many goroutines, connections and file descriptors
 // as before, and not much more memory. With -joins 1000 it is a matter of minutes.
 func TestJoinsLeakNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector half an hour of a cluster takes minutes, and leaks the same without")
+	}
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a", "b")
+		c := clustertest.Start(t, "a", "b")
 		quota := bucket.Limit{Burst: 1_000_000}
 		turn := func(i int) {
 			name := fmt.Sprint("n", i%7) // names come back, and a run more of each

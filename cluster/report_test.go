@@ -30,7 +30,6 @@ func reports(t *testing.T, n *cluster.Node, q cluster.Question) []cluster.Report
 func TestReports(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := clustertest.StartWith(t, clustertest.Setup{Config: func(c *cluster.Config) {
-			smallRing(c)
 			c.Version = "v-" + c.Name
 			if strings.HasPrefix(c.Name, "g") {
 				c.Role = cluster.RoleGateway
@@ -78,7 +77,7 @@ func TestReports(t *testing.T) {
 // Who is gone and not missed yet is in the reports, with what is wrong, half a second later at the latest.
 func TestReportOfTheDead(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a", "b", "c")
+		c := clustertest.Start(t, "a", "b", "c")
 		c.Cut("c")
 		began := time.Now()
 		all := reports(t, c.Node("a"), cluster.Question{})
@@ -94,7 +93,7 @@ func TestReportOfTheDead(t *testing.T) {
 // A node tells who came, left, died and came back, and what became of the partitions, so that all of them are accounted for.
 func TestEvents(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a", "b")
+		c := clustertest.Start(t, "a", "b")
 		c.Add("c")
 		time.Sleep(3 * time.Second)
 		c.Leave("b")
@@ -141,7 +140,7 @@ func TestEvents(t *testing.T) {
 // Who follows too slowly is told how much was lost, and holds up nobody; what a follower has seen is not told again.
 func TestFollowSlowly(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a", "b")
+		c := clustertest.Start(t, "a", "b")
 		time.Sleep(time.Second)
 		a := c.Node("a")
 		f := a.Follow(1)
@@ -167,7 +166,7 @@ func TestFollowSlowly(t *testing.T) {
 // What is known of a key: who holds it, how full it is, and each decision since somebody looks, wherever it was asked for.
 func TestKeyReport(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a", "b", "c")
+		c := clustertest.Start(t, "a", "b", "c")
 		const key = "tenant:42"
 		for _, r := range reports(t, c.Node("a"), cluster.Question{Key: key}) {
 			if r.Key == nil || r.Key.Bucket != nil || len(r.Key.Seen) != 0 {
@@ -214,7 +213,7 @@ func TestKeyReport(t *testing.T) {
 // The hottest keys of a fleet are found whoever answers for them: the holder, a lease or a denial that is remembered.
 func TestHotKeys(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a", "b", "c")
+		c := clustertest.Start(t, "a", "b", "c")
 		ctx := context.Background()
 		lent, denied := bucket.Request{Key: "lent", Limit: limit(t, "100000/s"), Cost: 1}, bucket.Request{Key: "denied", Limit: limit(t, "quota 1"), Cost: 1}
 		for i := range 250 { // 20 ms each
@@ -257,7 +256,7 @@ func TestHotKeys(t *testing.T) {
 // A question that is none is refused, and a report has room in an answer however long the hot keys are.
 func TestReportBounds(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.StartWith(t, clustertest.Setup{Config: smallRing}, "a")
+		c := clustertest.Start(t, "a")
 		a := c.Node("a")
 		asks := []cluster.Ask{{Op: cluster.OpReport, Body: []byte("tell me")}}
 		a.Answer("b", asks)

@@ -18,7 +18,6 @@ import (
 // roles makes clusters in which the nodes whose names begin with g are gateways.
 func roles() clustertest.Setup {
 	return clustertest.Setup{Config: func(c *cluster.Config) {
-		smallRing(c)
 		if strings.HasPrefix(c.Name, "g") {
 			c.Role = cluster.RoleGateway
 		}
@@ -195,7 +194,6 @@ func TestRoleChanges(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var gateways string
 		setup := clustertest.Setup{Config: func(c *cluster.Config) {
-			smallRing(c)
 			if strings.Contains(gateways, c.Name) {
 				c.Role = cluster.RoleGateway
 			}

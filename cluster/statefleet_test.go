@@ -17,7 +17,6 @@ import (
 func saving(t *testing.T, dirs string) clustertest.Setup {
 	t.Helper()
 	return clustertest.Setup{Config: func(c *cluster.Config) {
-		smallRing(c)
 		d, err := snapshot.Open(filepath.Join(dirs, c.Name), c.Name, "noria")
 		if err != nil {
 			t.Fatal(err)

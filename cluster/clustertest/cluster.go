@@ -27,7 +27,9 @@ type Setup struct {
 	// Transport returns the transport of a node on host of n. Default: Wires.
 	Transport func(n *Net, host string) cluster.Transport
 
-	// Config, where not nil, changes the configuration of a node before it is made.
+	// Config, where not nil, changes the configuration of a node before it is made. Its ring has 1,024 partitions unless Config says
+	// otherwise: each node computes each ring for itself and looks after each partition, which with the default for real fleets
+	// takes most of the time of a test. 0 is that default.
 	Config func(*cluster.Config)
 }
 
@@ -38,6 +40,9 @@ type running struct {
 	stop context.CancelFunc
 	done chan error
 }
+
+// partitions of a ring are enough for each node of 30 to have some of.
+const partitions = 1024
 
 // Start returns a cluster of nodes with these names, all of which agree. Its nodes stop when the test ends.
 func Start(t testing.TB, names ...string) *Cluster { return StartWith(t, Setup{}, names...) }
@@ -74,6 +79,7 @@ func (c *Cluster) Launch(name string) {
 		c.t.Fatal(err)
 	}
 	config := cluster.Config{Name: name, Transport: c.setup.Transport(c.Net, host), Gossip: gossip, GossipTransport: tr}
+	config.Ring.Partitions = partitions
 	if len(c.nodes) > 0 {
 		config.Seeds = []string{net.JoinHostPort(c.nodes[0].host, "7946")}
 	}

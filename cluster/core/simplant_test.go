@@ -43,13 +43,17 @@ func TestPlanted(t *testing.T) {
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")
 	}
+	// Where a bug that few clusters show was found last, it is looked for first.
+	lately := map[plant]uint64{plantAnyHandoff: 371, plantOldReplica: 147, plantLoseReplicas: 377, plantForgetLent: 130}
 	tables := newTables()
 	for bug := noPlant + 1; bug < plants; bug++ {
 		if scenes()[bug] != nil {
 			continue
 		}
 		var tried, found atomic.Uint64
-		each(1, plantedMost, func(i uint64) bool {
+		first := max(lately[bug], 1) - 1
+		each(0, plantedMost, func(i uint64) bool {
+			i = (i+first)%plantedMost + 1
 			tried.Add(1)
 			s := newSim(i, bug, tables)
 			err := s.story()

@@ -43,7 +43,6 @@ func watched(m *mesh) clustertest.Setup {
 			return &lateListener{net: n, host: host, dialed: m.note}
 		},
 		Config: func(c *cluster.Config) {
-			c.Ring.Partitions = 1024
 			if strings.HasPrefix(c.Name, "g") {
 				c.Role = cluster.RoleGateway
 			}
