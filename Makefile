@@ -76,7 +76,7 @@ deploy-check: ## Manifests, chart, image, Compose file and systemd unit, as far 
 
 .PHONY: sim
 sim: ## Simulated clusters, SEEDS of them from FROM on, through crashes, cuts and moves: without the race detector many more.
-	GOGC=$(TEST_GOGC) $(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim|TestPlanted|TestSameStory|TestCost' -seeds $(SEEDS) -from $(FROM)
+	GOGC=$(TEST_GOGC) $(GO) test -count=1 -timeout 0 ./cluster/core -run 'TestSim|TestPlanted|TestSameStory|TestCost|Missed|TestForget' -seeds $(SEEDS) -from $(FROM)
 	GOGC=$(TEST_GOGC) $(GO) test -count=1 -timeout 10m ./cluster -run 'TestCost|TestExact|TestChangesForgetNothing|TestDenialNeverWrong|TestJoinsLeakNothing'
 	GOGC=$(TEST_GOGC) $(GO) test -count=1 -timeout 10m ./transport/peer -run TestClusterExact
 

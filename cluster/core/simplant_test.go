@@ -53,7 +53,7 @@ func TestPlanted(t *testing.T) {
 		var tried, found atomic.Uint64
 		first := max(lately[bug], 1) - 1
 		each(0, plantedMost, func(i uint64) bool {
-			i = (i+first)%plantedMost + 1
+			i = (i+first)%max(plantedMost, 1) + 1
 			tried.Add(1)
 			s := newSim(i, bug, tables)
 			err := s.story()

@@ -4,7 +4,7 @@ package core
 
 // How many clusters are tried, and how many for each planted bug.
 const (
-	seedsMost   = 150
-	savedMost   = 10
+	seedsMost   = 33
+	savedMost   = 4
 	plantedMost = 0
 )
