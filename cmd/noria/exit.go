@@ -71,16 +71,26 @@ func reason(err error) string {
 	if _, dialing, ok := strings.Cut(text, "Error while dialing: "); ok {
 		text = strings.TrimSuffix(dialing, `"`)
 	}
-	if strings.HasSuffix(text, "connection refused") {
-		text += "; is a node running there?"
+	return text + hint(text)
+}
+
+// hint returns what may help against what text says that went wrong on the way to a node, "" for nothing.
+func hint(text string) string {
+	switch {
+	case strings.HasSuffix(text, "connection refused"):
+		return "; is a node running there?"
+	case strings.Contains(text, "looked like an HTTP/1.1 header"):
+		return "; it speaks HTTP and not gRPC: is it a node's --grpc address?"
+	case strings.Contains(text, "error reading server preface: "): // and then that it ended, was reset, or is no HTTP/2
+		return "; if it speaks TLS, say so with --tls-ca FILE or --secure DIR"
+	case strings.Contains(text, "malformed HTTP response"):
+		return "; it does not speak HTTP: is it a node's --admin address?"
+	case strings.Contains(text, "first record does not look like a TLS handshake"), strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return "; it does not speak TLS"
+	case strings.Contains(text, "certificate signed by unknown authority"):
+		return "; the CA of --tls-ca or --secure is not the one of this node"
 	}
-	if strings.Contains(text, "error reading server preface: ") { // and then that it ended, was reset, or is no HTTP/2
-		text += "; if it speaks TLS, say so with --tls-ca FILE or --secure DIR"
-	}
-	if strings.Contains(text, "first record does not look like a TLS handshake") {
-		text += "; it does not speak TLS"
-	}
-	return text
+	return ""
 }
 
 // report prints err, the end of a command, and returns the exit status. What cobra found wrong is wrong usage.

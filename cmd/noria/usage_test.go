@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -152,6 +153,30 @@ func TestUnreachable(t *testing.T) {
 		status, out, errs := once(t, nil, line...)
 		if status != statusUnreachable || out != "" || !strings.Contains(errs, nobody) || !strings.Contains(errs, "refused") {
 			t.Errorf("%q ends with %d, %q, %q; want %d and that %s refused", line, status, out, errs, statusUnreachable, nobody)
+		}
+	}
+}
+
+// Who asks the wrong port of a node, or with the wrong certificates, is told what would be right.
+func TestWrongPort(t *testing.T) {
+	_, ready := serveNode(t, "--name", "a")
+	dir := filepath.Join(t.TempDir(), "secure")
+	if status, _, errs := once(t, nil, "config", "init", "--tls", "--dir", dir, "a"); status != statusFine {
+		t.Fatal(errs)
+	}
+	for _, c := range []struct {
+		want string
+		line []string
+	}{
+		{"is it a node's --grpc address?", []string{"check", "k", "1/s", "--node", ready.Admin}},
+		{"does not speak Noria's API", []string{"status", "--node", ready.Peer}},
+		{"is it a node's --admin address?", []string{"ring", "k", "--admin", ready.GRPC}},
+		{"is it a node's --admin address?", []string{"events", "--admin", ready.GRPC}},
+		{"does not speak TLS", []string{"check", "k", "1/s", "--node", ready.GRPC, "--secure", dir}},
+		{"does not speak TLS", []string{"ring", "k", "--admin", ready.Admin, "--secure", dir}},
+	} {
+		if status, _, errs := once(t, nil, c.line...); status != statusUnreachable || !strings.Contains(errs, c.want) {
+			t.Errorf("%q ends with %d, %q; want %d and %q", c.line, status, errs, statusUnreachable, c.want)
 		}
 	}
 }
