@@ -30,8 +30,6 @@ func GRPC(ctx context.Context, l Load) Tally {
 	})
 }
 
-func asNet(err error, to *net.Error) bool { return errors.As(err, to) }
-
 // A call is one that was not answered yet.
 type call struct {
 	id    uint32
