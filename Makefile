@@ -86,11 +86,11 @@ e2e: tool-grpcurl tool-ghz ## Tests with real processes, built with the race det
 
 .PHONY: fuzz-briefly
 fuzz-briefly: ## Every fuzz target with FUZZ_INPUTS inputs.
-	@$(call each-fuzz,$(FUZZ_INPUTS)x)
+	@$(call each-fuzz,$(FUZZ_INPUTS)x,$(P),1)
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZ_TIME.
-	@$(call each-fuzz,$(FUZZ_TIME))
+	@$(call each-fuzz,$(FUZZ_TIME),1,$$(getconf _NPROCESSORS_ONLN))
 
 .PHONY: soak
 soak: sim tool-grpcurl ## The simulated clusters, and the tests with real processes, with limits watched for SOAK_TIME.
@@ -101,7 +101,7 @@ soak: sim tool-grpcurl ## The simulated clusters, and the tests with real proces
 
 .PHONY: bench-once
 bench-once: ## Every benchmark once: do they still run?
-	$(GO) test -run '^$$' -bench . -benchtime 1x -p 1 $$($(GO) list ./... | grep -v '/e2e')
+	$(GO) test -run '^$$' -bench . -benchtime 1x -p $(P) $$($(GO) list ./... | grep -v '/e2e')
 
 .PHONY: bench
 bench: tool-benchstat ## Benchmarks that match BENCH, BENCH_COUNT times, summed up; new.txt becomes old.txt.
@@ -181,14 +181,20 @@ help: ## List all of this.
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
-# each-fuzz runs every fuzz target of the module for $(1), a time or a number of inputs.
+# each-fuzz runs every fuzz target of the module for $(1), a time or a number of inputs, $(2) of them at once with $(3) workers each.
+# A package is built once for all its targets. What a target says is printed when it ends.
 define each-fuzz
+built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; number=0; kept=$$($(GO) env GOCACHE)/fuzz; \
 $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r package dir; do \
-	for target in $$(cat "$$dir"/*_test.go | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); do \
-		echo "fuzz $$package $$target"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(1) -fuzzminimizetime 100x "$$package" </dev/null; \
-	done; \
-done
+	targets=$$(cat "$$dir"/*_test.go | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); \
+	if [[ -z $$targets ]]; then continue; fi; \
+	number=$$((number + 1)); $(GO) test -c -fuzz . -o "$$built/$$number.test" "$$package" </dev/null; \
+	for target in $$targets; do echo "$$package $$dir $$built/$$number.test $$target"; done; \
+done >"$$built/targets"; \
+xargs -P $(2) -L 1 bash -c 'cd "$$1" || exit 255; status=0; \
+	said=$$("$$2" -test.run "^$$" -test.fuzz "^$$3\$$" -test.fuzztime $(1) -test.fuzzminimizetime 100x -test.parallel $(3) \
+		-test.fuzzcachedir "'"$$kept"'/$$0" </dev/null 2>&1) || status=1; \
+	printf "fuzz %s %s\n%s\n" "$$0" "$$3" "$$said"; exit $$status' <"$$built/targets"
 endef
 
 # go-tool makes the target tool-NAME, which installs package $(2) at version $(3) as $(1), unless that is there already
