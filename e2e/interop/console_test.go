@@ -354,7 +354,7 @@ func TestConsoleUnlock(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("ops of-tomorrow-0123456789\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = b.until("that the token is known no more", func(s *sight) bool {
+	b.until("that the token is known no more", func(s *sight) bool {
 		return s.Locked && len(s.Hot) == 0 && strings.Contains(s.HotNote, "does not know your token any more") && !strings.Contains(s.Inspector, "Heir")
 	})
 
