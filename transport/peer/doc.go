@@ -6,6 +6,13 @@
 // same time the more each message carries, which is what makes it cheap: most of what a gRPC message costs does not
 // depend on its size.
 //
+// Two nodes that ask each other have a stream for each way, and so four messages where one stream with asks and answers in
+// the same messages would need two. Such a stream was built and measured, with 3 nodes on 2 processors and 64 callers in
+// them: a batch and its answers then took 1.15 system calls to write in place of 2.05, and 2.2 to read in place of 4.05, yet
+// a check only a tenth less processor time (15.2us in place of 16.7us, the medians of nine runs each). Most of what a batch
+// costs there is that a process sleeps and is woken for it: threads were switched 1.8 times a batch in both. For that tenth
+// answers would wait behind asks that wait at their holder, and two nodes would have to agree on whose stream they keep.
+//
 // Whatever the peer does, an ask is done at the latest when its Wait has passed, or its Most if that is more and the peer
 // is heard of meanwhile, and a peer that is gone, frozen or overloaded costs its callers that at most once: from then on
 // asks end at once until the peer is heard of again. Time in which this process stood still does not count, because the
