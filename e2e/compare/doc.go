@@ -14,7 +14,8 @@
 // module is in the folder gubernator, for the others. Callers are the same code for all. Those of Node.Check run in the
 // processes of the nodes, where a gateway or a service that embeds Noria has them too.
 //
-// First of all it measures what grows. Keys grow for a quarter of the time at most. Ctrl-C ends a run after the rounds that there
+// First of all it measures what grows. Keys grow for a quarter of the time at most, and with the most of them a process is filled as
+// that of a node in a fleet, with replicas: what garbage collections and growing tables stop there. Ctrl-C ends a run after the rounds that there
 // have been.
 //
 // Redis is the one thing it does not bring: it runs a redis-server that it finds on the PATH, or, as root on Debian,

@@ -71,10 +71,15 @@ func sampleServices(rs *results) {
 		for _, n := range []int{1000, 1_000_000} {
 			g := &grownKeys{Who: who, Keys: n, NS: samples{100 * float64(1+i), 110, 120 * float64(1+i)}, Bytes: 50 * float64(1+i)}
 			if n > 1000 {
-				g.GC = gcCost{Cycles: 2, Took: samples{12, 14}, Pauses: 8, Worst: 33, NS: 234}
+				g.GC = gcCost{Cycles: 2, Took: samples{12, 14}, Pauses: 8, P50: 11, P99: 30, P999: 33, Most: 33, NS: 234}
 			}
 			rs.GrownKeys = append(rs.GrownKeys, g)
 		}
+	}
+	rs.Full = &full{
+		Keys: 10_000_000, Bytes: 104, Growing: gaps{0.5, 4, 1500, 2, 0}, Quiet: gaps{0.4, 3, 1200, 1, 0}, Shard: 240, ShardQuiet: 12,
+		GC:   gcCost{Cycles: 2, Took: samples{10, 12}, Pauses: 8, P50: 10, P99: 20, P999: 30, Most: 40},
+		Idle: gcCost{Cycles: 2, Took: samples{1, 2}, Pauses: 8, P50: 9, P99: 18, P999: 27, Most: 36},
 	}
 	rs.Replicas = []replicaCost{{Keys: 1000, Holder: 61, Replica: 52}}
 	for _, way := range []string{nodeWay, apiWay} {

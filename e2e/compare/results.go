@@ -19,6 +19,7 @@ type results struct {
 	Remotes    []*remote     `json:"network"`
 	GrownKeys  []*grownKeys  `json:"as_keys_grow,omitempty"`
 	Replicas   []replicaCost `json:"replicas,omitempty"`
+	Full       *full         `json:"full,omitempty"`
 	GrownNodes []*grownNodes `json:"as_nodes_grow,omitempty"`
 	Skipped    []string      `json:"not_measured,omitempty"`
 }

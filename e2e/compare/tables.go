@@ -10,6 +10,11 @@ func (rs *results) writeLocals(p *page) {
 	p.para("On a key that exists, keys of %d bytes. Each candidate reads the clock itself. 2× is two goroutines on the same keys: "+
 		"the time from one check to the next of both together. Denied is the same with all tokens spent. B/key is the heap that "+
 		"a key takes beyond its own bytes, and allocs are per check, both at the largest number of keys.", keyBytes)
+	p.para("They do not all do the same. x/time/rate and tollbooth say yes or no; juju/ratelimit says how many tokens were taken; " +
+		"sethvargo/go-limiter and ulule/limiter count fixed windows and say what is left and when the window ends; throttled and Noria " +
+		"count steadily and say what is left, when to come again and when all is back. None of the others, as " +
+		"they are used here, bounds how many keys it keeps. Noria does, and sees which keys are asked for most; Node.Check finds out too " +
+		"who holds the key and whether this node may decide, and counts what it has decided.")
 	cases := rs.columns()
 	head := []string{"who"}
 	for _, c := range cases {

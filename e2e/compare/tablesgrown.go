@@ -27,13 +27,20 @@ func (rs *results) writeGrownKeys(p *page) {
 		}
 	}
 	p.gap()
-	p.para("Garbage collections with the most keys, while one goroutine asks: how long each took, how long all stood still at the 99.9th "+
-		"percentile (`%s`), and ns of a check meanwhile.", pauseMetric)
-	p.head("who", "keys", "collection, ms", "pauses", "p99.9 pause, µs", "ns meanwhile")
-	most := rs.GrownKeys[len(rs.GrownKeys)-1].Keys
-	for _, g := range rs.GrownKeys {
-		if c := g.GC; g.Keys == most {
-			p.row(g.Who, grouped(strconv.Itoa(g.Keys)), figure(c.Took, ""), strconv.FormatUint(c.Pauses, 10), number(c.Worst), number(c.NS))
+	p.para("Garbage collections with the most keys that each was asked about, while one goroutine asks: how long each took, how long all "+
+		"stood still (`%s`, p99.9 where there were enough of them), and ns of a check meanwhile.", pauseMetric)
+	p.head("who", "keys", "collection, ms", "pauses", "p50, µs", "p99, µs", "longest, µs", "ns meanwhile")
+	for _, who := range grown() {
+		var last *grownKeys
+		for _, g := range rs.GrownKeys {
+			if g.Who == who {
+				last = g
+			}
+		}
+		if last != nil {
+			c := last.GC
+			p.row(last.Who, grouped(strconv.Itoa(last.Keys)), figure(c.Took, ""), strconv.FormatUint(c.Pauses, 10), number(c.P50),
+				number(c.P99), number(c.Most), number(c.NS))
 		}
 	}
 	p.gap()
@@ -46,6 +53,34 @@ func (rs *results) writeGrownKeys(p *page) {
 	for _, c := range rs.Replicas {
 		p.row(grouped(strconv.Itoa(c.Keys)), number(c.Holder), number(c.Replica))
 	}
+	p.gap()
+	if rs.Full != nil {
+		rs.Full.write(p)
+	}
+}
+
+// write adds what a full process found.
+func (f *full) write(p *page) {
+	p.para("### A full node")
+	p.para("One process with a node that holds %s keys, and with a table that was told of as many replicas, as the node's is by others. A "+
+		"key takes %s bytes in it beyond its own, for holder and replica together.", grouped(strconv.Itoa(f.Keys)), number(f.Bytes))
+	p.para("%d garbage collections while two goroutines ask, beside %d while two goroutines only hash and read the clock, before "+
+		"there was anything: what both have is the runtime's and the machine's.", f.GC.Cycles, f.Idle.Cycles)
+	p.head("what", "collection, ms", "pauses", "p50, µs", "p99, µs", "p99.9, µs", "longest, µs")
+	for _, row := range []struct {
+		name string
+		c    gcCost
+	}{{"full", f.GC}, {"empty", f.Idle}} {
+		p.row(row.name, figure(row.c.Took, ""), strconv.FormatUint(row.c.Pauses, 10), number(row.c.P50), number(row.c.P99),
+			number(row.c.P999), number(row.c.Most))
+	}
+	p.gap()
+	p.para("The time from one check to the next while the tables grow from nothing, and of the same checks once they do not grow any more: "+
+		"what the machine takes away is in both. One shard of a table that grows from nothing to %d keys, the most that it has, stops for "+
+		"%s µs at the longest, beside %s µs once it does not grow.", shardKeys, number(f.Shard), number(f.ShardQuiet))
+	p.head("what", "p50, µs", "p99.9, µs", "longest, µs", "above 1 ms")
+	p.row("growing", number(f.Growing.P50), number(f.Growing.P999), number(f.Growing.Longest), strconv.FormatInt(f.Growing.Over, 10))
+	p.row("not growing", number(f.Quiet.P50), number(f.Quiet.P999), number(f.Quiet.Longest), strconv.FormatInt(f.Quiet.Over, 10))
 	p.gap()
 }
 

@@ -128,6 +128,11 @@ func (rs *results) writeHot(p *page) {
 		}
 	}
 	p.gap()
+	if lent := rs.remote(remoteCase{who, hot, manyCallers}); len(lent.PerSecond) > 0 {
+		p.para("By leases callers at the slowest node get %s the answers, and all callers together %s: of the latter those at the holder "+
+			"need no lease, and without leases have the processors nearly to themselves, since the others mostly wait.",
+			figure(lent.Slowest.over(alone.Slowest), "×"), figure(lent.PerSecond.over(alone.PerSecond), "×"))
+	}
 }
 
 // writeRemotes adds the table of what a check over the network costs.

@@ -8,6 +8,7 @@ func (rs *results) serviceTargets() []target {
 	public, other := rs.many(noriaPublic(3)), rs.many(gubernatorBatching(3))
 	local := rs.remote(remoteCase{noriaInside(3), heldHere, manyCallers})
 	lent := rs.remote(remoteCase{noriaInside(3), hot, manyCallers})
+	alone := rs.remote(remoteCase{noriaInside(3), hotAlone, manyCallers})
 	at := "3 nodes, random keys, 64 callers: "
 	all := []target{
 		{what: "Node.Check, " + at + "throughput of redis_rate", bound: 5, unit: "×", measured: inside.PerSecond.over(redis.PerSecond)},
@@ -18,6 +19,14 @@ func (rs *results) serviceTargets() []target {
 		{
 			what:  "Node.Check, 3 nodes, one hot key, 64 callers: throughput of the slowest node beside the slowest with local keys",
 			bound: 0.5, unit: "×", measured: lent.Slowest.over(local.Slowest),
+		},
+		{
+			what:  "Node.Check, 3 nodes, one hot key, 64 callers: throughput of the slowest node beside the slowest where it is never lent",
+			bound: 20, unit: "×", measured: lent.Slowest.over(alone.Slowest),
+		},
+		{
+			what:  "Node.Check, 3 nodes, one hot key, 64 callers: throughput of all nodes, the holder among them, where it is never lent",
+			bound: 20, unit: "×", measured: lent.PerSecond.over(alone.PerSecond),
 		},
 	}
 	for _, who := range []string{noriaInside(1), noriaInside(3), noriaPublic(3)} {
