@@ -94,7 +94,8 @@ fuzz: ## Every fuzz target for FUZZ_TIME.
 
 .PHONY: soak
 soak: sim tool-grpcurl ## The simulated clusters, and the tests with real processes, with limits watched for SOAK_TIME.
-	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -steady $(SOAK_TIME) -soak
+	E2E_GRPCURL=$(TOOLS)/grpcurl E2E_RACE=1 $(GO) test -race -count=1 -timeout 0 -v ./e2e -skip TestGoodput -steady $(SOAK_TIME) -soak
+	$(GO) test -count=1 -timeout 10m -v ./e2e -run TestGoodput -soak
 	$(GO) test -count=1 -timeout 30m ./cluster -run TestJoinsLeakNothing -joins 1000
 
 ##@ Measure
