@@ -47,11 +47,11 @@ type fetched struct {
 
 // hand sends m the next of what it was promised, as long as not too much is on its way.
 func (n *Core) hand(now bucket.Instant, m *member) {
-	if now < m.resume {
+	if now < m.resume || len(m.queue) == 0 {
 		return
 	}
 	k := n.handoffs(now, m)
-	if urgent := len(m.queue) > 0 && n.parts[m.queue[0]].state != holding; n.self != noIndex && !urgent { // else somebody waits for it
+	if urgent := n.parts[m.queue[0]].state != holding; n.self != noIndex && !urgent { // else somebody waits for it
 		k.pace = &n.pace
 	}
 	drain(m, &m.queue, k, func(p int) { n.handOne(now, m, p, k) })
@@ -263,6 +263,9 @@ func (n *Core) fetchedBy(m *member, msg *Message) {
 
 // handReplicas sends m the replicas that it wants, as long as not too much is on its way.
 func (n *Core) handReplicas(now bucket.Instant, m *member) {
+	if len(m.fetch) == 0 {
+		return
+	}
 	k := n.handoffs(now, m)
 	drain(m, &m.fetch, k, func(f fetched) {
 		q := &n.parts[f.p]

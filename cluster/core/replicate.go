@@ -77,6 +77,9 @@ func (n *Core) touch(changes []bucket.Change) {
 
 // sendChanges sends m the changes that it is to have, in messages of a bounded size.
 func (n *Core) sendChanges(now bucket.Instant, m *member) {
+	if len(m.changes) == 0 {
+		return
+	}
 	k := n.copies(now, m)
 	for _, of := range m.changes {
 		p := of[0].Partition
@@ -98,6 +101,9 @@ func keysOf[K cmp.Ordered, V any](of map[K]V) []K { return slices.Sorted(maps.Ke
 
 // fillNext sends m the next whole replicas, as long as not too much is on its way.
 func (n *Core) fillNext(now bucket.Instant, m *member) {
+	if len(m.fills) == 0 {
+		return
+	}
 	k := n.copies(now, m)
 	k.pace = &n.pace
 	drain(m, &m.fills, k, func(p int) {

@@ -187,6 +187,9 @@ func (n *Core) askNext(now bucket.Instant, m *member) {
 
 // bringNext sends m the next of what it wants, as long as not too much is on its way.
 func (n *Core) bringNext(now bucket.Instant, m *member) {
+	if len(m.brings) == 0 {
+		return
+	}
 	k := &packer{pace: &n.pace, send: func(parts []Parcel) { n.bulk(now, m, &Message{Kind: Merge, Parts: parts}) }}
 	drain(m, &m.brings, k, func(p int) {
 		q := &n.parts[p]

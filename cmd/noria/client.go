@@ -100,8 +100,7 @@ func (c *client) get(ctx context.Context, path string, to any) error {
 		if errors.Is(err, context.Canceled) {
 			return unreachable(c.admin, err)
 		}
-		inner := errors.Unwrap(err)
-		return &exit{status: statusUnreachable, err: fmt.Errorf("node at %s: %w%s", c.admin, inner, hint(inner.Error()))}
+		return unasked(c.admin, errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))

@@ -74,6 +74,19 @@ func reason(err error) string {
 	return text + hint(text)
 }
 
+// spokenFirst is what net/http makes of a server that says something before it was asked, as gRPC does.
+const spokenFirst = "readLoopPeekFailLocked: %!w(<nil>)"
+
+var errSpokenFirst = errors.New("it speaks before it is asked")
+
+// unasked returns what to tell of an admin port that could not be asked because of err.
+func unasked(addr string, err error) error {
+	if strings.HasSuffix(err.Error(), spokenFirst) {
+		err = errSpokenFirst
+	}
+	return &exit{status: statusUnreachable, err: fmt.Errorf("node at %s: %w%s", addr, err, hint(err.Error()))}
+}
+
 // hint returns what may help against what text says that went wrong on the way to a node, "" for nothing.
 func hint(text string) string {
 	switch {
@@ -83,7 +96,7 @@ func hint(text string) string {
 		return "; it speaks HTTP and not gRPC: is it a node's --grpc address?"
 	case strings.Contains(text, "error reading server preface: "): // and then that it ended, was reset, or is no HTTP/2
 		return "; if it speaks TLS, say so with --tls-ca FILE or --secure DIR"
-	case strings.Contains(text, "malformed HTTP response"):
+	case strings.Contains(text, "malformed HTTP response"), text == errSpokenFirst.Error():
 		return "; it does not speak HTTP: is it a node's --admin address?"
 	case strings.Contains(text, "first record does not look like a TLS handshake"), strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return "; it does not speak TLS"

@@ -103,7 +103,7 @@ func (c *client) broken(ctx context.Context, err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner // what was asked for is said already
 	}
-	return &exit{status: statusUnreachable, err: fmt.Errorf("node at %s: %w%s", c.admin, err, hint(err.Error()))}
+	return unasked(c.admin, err)
 }
 
 // again says whether it may help to try again after err.
