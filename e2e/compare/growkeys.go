@@ -59,13 +59,13 @@ func (r *run) growKeys(ctx context.Context) error {
 }
 
 // nextTime returns how long next keys may take to measure where some keys took so long: in proportion, but where so few are
-// measured for as long as more of them.
+// measured for as long as more of them, and where others are measured no more a fifth of it.
 func nextTime(took time.Duration, keys, next int) time.Duration {
 	const few = 100_000
 	if keys < few {
 		return took
 	}
-	if next > othersKeys { // without the others: a fifth of it
+	if keys <= othersKeys && next > othersKeys {
 		return took * time.Duration(next) / time.Duration(keys) / 5
 	}
 	return took * time.Duration(next) / time.Duration(keys)

@@ -113,7 +113,8 @@ func TestAmount(t *testing.T) {
 	}
 }
 
-// What more keys take is told from fewer in proportion, but where those are so few that their number hardly counts.
+// What more keys take is told from fewer in proportion, but where those are so few that their number hardly counts, and where the
+// others are left out from then on.
 func TestNextTime(t *testing.T) {
 	for _, c := range []struct {
 		keys, next int
@@ -121,7 +122,9 @@ func TestNextTime(t *testing.T) {
 	}{
 		{1000, 10_000, time.Second},
 		{100_000, 1_000_000, 10 * time.Second},
-		{1_000_000, 2_000_000, 2 * time.Second},
+		{500_000, 1_000_000, 2 * time.Second},
+		{1_000_000, 10_000_000, 2 * time.Second},
+		{2_000_000, 4_000_000, 2 * time.Second},
 	} {
 		if got := nextTime(time.Second, c.keys, c.next); got != c.want {
 			t.Errorf("%d keys take 1s: %d take %v, want %v", c.keys, c.next, got, c.want)
