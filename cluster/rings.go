@@ -6,7 +6,7 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// rings makes rings, in a third of a millisecond each. It is safe for concurrent use.
+// rings makes rings, in half a millisecond each among few members. It is safe for concurrent use.
 type rings struct {
 	mu      sync.Mutex
 	builder *ring.Builder // guarded by mu
