@@ -120,14 +120,21 @@ func (t *tree) node(n ast.Node, depth int) *Node {
 	return made
 }
 
-// fields reads the entries of a mapping into made. The parser has refused names that come twice.
+// fields reads the entries of a mapping into made. The parser refuses names that come twice, but not those
+// without a value, as in {a, a}.
 func (t *tree) fields(made *Node, entries []*ast.MappingValueNode, depth int) {
+	lines := make(map[string]int, len(entries))
 	for i, e := range entries {
 		f, err := named(e)
 		if err != nil {
 			t.fail(err)
 			continue
 		}
+		if line, twice := lines[f.Name]; twice {
+			t.fail(f.Errorf("name %s comes twice, first in line %d", quote(f.Name), line))
+			continue
+		}
+		lines[f.Name] = f.Line
 		if i == 0 { // the parser places a mapping at its first colon
 			made.Line, made.Column = f.Line, f.Column
 		}

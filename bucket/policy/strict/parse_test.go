@@ -62,13 +62,16 @@ func TestParse(t *testing.T) {
 // What is not read is refused where it stands, all of it.
 func TestParseErrors(t *testing.T) {
 	for file, want := range map[string]string{
-		"a: &x b\nc: *x\n":                          "1:4 an anchor, alias or tag, which are not read here; 2:4 an anchor, alias or tag, which are not read here",
-		"a: !!str b\n":                              "1:4 an anchor, alias or tag, which are not read here",
-		"a: b\n---\nc: d\n":                         "3:2 a second document begins here, want one",
-		"5: a\n":                                    `1:1 "5" is no name`,
-		strings.Repeat("[", 101):                    "1:101 more than 100 brackets in brackets",
-		"a: " + strings.Repeat("x", 5000):           "1:4097 line has more than 4096 bytes",
-		strings.Repeat("- ", 70) + "a\n":            "1:131 more than 64 mappings and lists in each other",
+		"a: &x b\nc: *x\n":                "1:4 an anchor, alias or tag, which are not read here; 2:4 an anchor, alias or tag, which are not read here",
+		"a: !!str b\n":                    "1:4 an anchor, alias or tag, which are not read here",
+		"a: b\n---\nc: d\n":               "3:2 a second document begins here, want one",
+		"5: a\n":                          `1:1 "5" is no name`,
+		"a: b\n'a': c\n":                  `2:1 mapping key "a" already defined at [1:1]`,
+		"{a, \"a\"}":                      `1:5 name "a" comes twice, first in line 1`,
+		"{a: b,\n a}":                     `2:2 name "a" comes twice, first in line 1`,
+		strings.Repeat("[", 101):          "1:101 more than 100 brackets in brackets",
+		"a: " + strings.Repeat("x", 5000): "1:4097 line has more than 4096 bytes",
+		strings.Repeat("- ", 70) + "a\n":  "1:131 more than 64 mappings and lists in each other",
 		strings.Repeat("#\n", MaxText/2) + "a: b\n": "0:0 131077 bytes, want at most 131072",
 	} {
 		_, err := Parse([]byte(file))
@@ -136,7 +139,7 @@ func result[T any](v T, err error) string {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"a: b\n", "a: [b, {c: d}]\n", "a: &x\n  b: *x\n", "--- |\n x\n", "? a\n: b\n", "{", "- - -", "a: >\n  b\n", "%YAML 1.2\n---\n", "<<: a", "!!x y", "\"\\x", ": :",
-		"a:\n  - b\n  -\n    c: d\n", "a: b\na: c\n", "{a: b, a: c}", "- a\n-\n- - b\n",
+		"a:\n  - b\n  -\n    c: d\n", "a: b\na: c\n", "{a: b, a: c}", "{a, a}", "- a\n-\n- - b\n",
 	} {
 		f.Add([]byte(seed))
 	}
