@@ -10,5 +10,6 @@ var (
 	ErrNameTaken = errors.New("name is taken by a live node")
 	ErrMismatch  = errors.New("node does not fit this cluster") // other label, ring parameters or protocol
 	ErrNoSeed    = errors.New("no seed answers")
+	ErrNotSaved  = errors.New("buckets could not be saved")              // what was saved before stays
 	ErrTooLate   = errors.New("deadline is before the tokens are there") // Wait knows at once
 )

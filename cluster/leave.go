@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -13,8 +14,8 @@ import (
 // on it decides on nothing any more, so that what is saved is the last word.
 //
 // The node answers peers and callers until Run's context ends, which is up to the caller; Status says at once that it is not
-// ready. It returns ErrNotReady before Run has opened the ports.
-func (n *Node) Leave(ctx context.Context) error {
+// ready. It returns ErrNotReady before Run has opened the ports, and ErrNotSaved where the last save failed.
+func (n *Node) Leave(ctx context.Context) (err error) {
 	n.leaving.Store(true)
 	n.mu.Lock()
 	g := n.gossip
@@ -24,7 +25,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	n.log.Info("leaving")
 	n.saveFirst(ctx)
-	defer n.saveLast() //nolint:contextcheck // what is left is saved however little time there was
+	defer func() { err = errors.Join(err, n.saveLast()) }() //nolint:contextcheck // what is left is saved however little time there was
 	n.endLeases(ctx)
 	g.SetDraining(true) // so that the others claim what it holds, and do not take it for missing
 	if err := n.poll(ctx, n.alone); err != nil {

@@ -166,7 +166,7 @@ func (n *Node) saveOften(ctx context.Context) error {
 		if err := n.sleep(ctx, wait); err != nil {
 			return err
 		}
-		n.save(ctx, every/8, false)
+		_ = n.save(ctx, every/8, false) // logged and counted, and tried again
 	}
 }
 
@@ -178,28 +178,30 @@ func (n *Node) saveFirst(ctx context.Context) {
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/3)
 		defer cancel()
 	}
-	n.save(ctx, 0, false)
+	_ = n.save(ctx, 0, false) // the last time tells
 }
 
-// saveLast makes the node decide on nothing any more, and saves what it has: what others have not taken over.
-func (n *Node) saveLast() {
+// saveLast makes the node decide on nothing any more, and saves what it has: what others have not taken over. An error is an
+// ErrNotSaved.
+func (n *Node) saveLast() error {
 	if n.saving.dir == nil {
-		return
+		return nil
 	}
 	n.step(func(c *core.Core, now bucket.Instant) { c.Seal(now) })
-	n.save(context.Background(), 0, true)
+	return n.save(context.Background(), 0, true)
 }
 
 // save writes what the node has, and of what it lacks what it had saved: for a while, or, if it is the last time, for good. It
-// takes spread longer than it has to, so that checks have the processors meanwhile. An error is logged and counted.
-func (n *Node) save(ctx context.Context, spread time.Duration, last bool) {
+// takes spread longer than it has to, so that checks have the processors meanwhile. An error, an ErrNotSaved, is logged and
+// counted; that ctx ended is none.
+func (n *Node) save(ctx context.Context, spread time.Duration, last bool) error {
 	if n.saving.dir == nil {
-		return
+		return nil
 	}
 	n.saving.writing.Lock()
 	defer n.saving.writing.Unlock()
 	if n.saving.final {
-		return
+		return nil
 	}
 	n.saving.final = last
 	began := time.Now()
@@ -215,7 +217,9 @@ func (n *Node) save(ctx context.Context, spread time.Duration, last bool) {
 	case ctx.Err() == nil:
 		s.Failures++
 		n.log.Error("cannot save, what was saved before stays", "err", err)
+		return fmt.Errorf("%w: %w", ErrNotSaved, err)
 	}
+	return nil
 }
 
 // stateHead returns what the node writes of itself.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,22 @@ func TestStopWait(t *testing.T) {
 				t.Errorf("serve ends with %d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+// A node that cannot save what it has when it stops ends with an error that says so.
+func TestStopUnsaved(t *testing.T) {
+	dir := t.TempDir()
+	r, ready := serveNode(t, "--name", "a", "--state", dir)
+	if got, _, errs := once(t, nil, "check", "k", "quota 2", "--node", ready.GRPC); got != statusFine {
+		t.Fatalf("check ends with %d, %s", got, errs)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if got, want := r.wait(), "node a: buckets could not be saved: open "+dir; got != statusFailed || !strings.Contains(r.err.String(), want) {
+		t.Errorf("serve ends with %d, want %d and %q", got, statusFailed, want)
 	}
 }
 

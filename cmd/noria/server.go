@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"syscall"
@@ -242,9 +243,8 @@ func (s *server) run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-failed.Done():
 		}
-		s.leave(failed)
-		stop()
-		return nil
+		defer stop()
+		return s.leave(failed)
 	})
 	return g.Wait()
 }
@@ -270,8 +270,9 @@ func (s *server) attend(ctx context.Context, g *errgroup.Group) {
 }
 
 // leave ends the node's work in order: no longer ready, for a while before no more requests are taken, requests under way answered,
-// partitions handed over, what is left saved. It takes settings.drain at most; ctx ends it sooner.
-func (s *server) leave(ctx context.Context) {
+// partitions handed over, what is left saved. It takes settings.drain at most; ctx ends it sooner. An error is that of saving:
+// others have what was handed over, and replicas of the rest, but of what is not saved nobody may have anything.
+func (s *server) leave(ctx context.Context) (unsaved error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.settings.drain.within())
 	defer cancel()
@@ -286,15 +287,19 @@ func (s *server) leave(ctx context.Context) {
 		}
 	}
 	if ctx.Err() == nil || s.state != nil { // what is left is saved in any case
-		if err := s.node.Leave(ctx); err != nil {
+		switch err := s.node.Leave(ctx); {
+		case errors.Is(err, cluster.ErrNotSaved):
+			unsaved = &exit{status: statusFailed, err: fmt.Errorf("node %s: %w", s.settings.name, err)}
+		case err != nil:
 			s.log.Warn("left without handing over everything", "node", s.settings.name, "err", err)
-		} else {
+		default:
 			s.log.Info("left", "node", s.settings.name, "took", time.Since(began))
 		}
 	}
 	s.console.Close() // who looks would be waited for
 	s.admin.stop(ctx)
 	s.traces.Stop() //nolint:contextcheck // what is left is sent however little time there was
+	return unsaved
 }
 
 // linger takes requests as before for settings.drain.delay.
