@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/noriahq/noria/bucket"
 	"github.com/noriahq/noria/ring"
@@ -169,7 +170,32 @@ func appendIDs(b []byte, p *Parcel) []byte {
 }
 
 // limitsOut are the limits that a message has named already: each is written once, and by its number after that.
-type limitsOut struct{ of map[bucket.Limit]int }
+type limitsOut struct {
+	few   [4]bucket.Limit // the first, most often all: to compare them is quicker than to hash one
+	count int
+	more  map[bucket.Limit]int
+}
+
+// number returns the number of limit, and whether it had one before.
+func (l *limitsOut) number(limit bucket.Limit) (int, bool) {
+	if i := slices.Index(l.few[:min(l.count, len(l.few))], limit); i >= 0 {
+		return i, true
+	}
+	i, ok := l.more[limit]
+	if ok {
+		return i, true
+	}
+	i = l.count
+	if l.count++; i < len(l.few) {
+		l.few[i] = limit
+		return i, false
+	}
+	if l.more == nil {
+		l.more = map[bucket.Limit]int{}
+	}
+	l.more[limit] = i
+	return i, false
+}
 
 func (l *limitsOut) appendState(b []byte, s *bucket.State) []byte {
 	b = appendText(b, s.Key)
@@ -181,14 +207,10 @@ func (l *limitsOut) appendState(b []byte, s *bucket.State) []byte {
 }
 
 func (l *limitsOut) append(b []byte, limit bucket.Limit) []byte {
-	if i, ok := l.of[limit]; ok {
-		return binary.AppendUvarint(b, uint64(i))
+	i, named := l.number(limit)
+	if b = binary.AppendUvarint(b, uint64(i)); named {
+		return b
 	}
-	if l.of == nil {
-		l.of = map[bucket.Limit]int{}
-	}
-	b = binary.AppendUvarint(b, uint64(len(l.of)))
-	l.of[limit] = len(l.of)
 	b = binary.AppendVarint(b, limit.Tokens)
 	b = binary.AppendVarint(b, int64(limit.Per))
 	b = binary.AppendVarint(b, limit.Burst)
