@@ -42,7 +42,8 @@ func startBare(ctx context.Context) (*bareProcess, error) {
 	return b, nil
 }
 
-// ways returns how the empty unary service of the process pid is asked, and its bare stream: one message, one answer.
+// ways returns how the empty unary service of the process pid is asked, and its bare stream: with one message for each
+// check, and with one for all that are asked at the same time.
 func (a bareAddrs) ways(ctx context.Context, keys []string, pid int) ([]way, error) {
 	conn, err := grpc.NewClient(a.Unary, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -53,17 +54,37 @@ func (a bareAddrs) ways(ctx context.Context, keys []string, pid int) ([]way, err
 	if err != nil {
 		return nil, err
 	}
+	batches, err := batchAsk(ctx, a.Stream)
+	if err != nil {
+		return nil, err
+	}
 	return []way{
 		asked(bareUnary, jobs(spread, 1, manyCallers), unary, keys, pid),
 		asked(bareTalk, jobs(spread, 1), func(int, limit) ask { return stream }, keys, pid),
+		asked(bareBatch, jobs(spread, manyCallers), batches, keys, pid),
 	}, nil
 }
 
 // streamAsk opens a stream, which ends with ctx, and returns the ask that uses it. It is for one caller.
 func streamAsk(ctx context.Context, addr string) (ask, error) {
-	message, err := proto.Marshal(bareAskFrame())
+	s, message, err := openStream(ctx, addr)
 	if err != nil {
 		return nil, err
+	}
+	return func(context.Context, string) (bool, error) {
+		if err := s.SendMsg(frames(message)); err != nil {
+			return false, err
+		}
+		var in received
+		err := s.RecvMsg(&in)
+		return err == nil, err
+	}, nil
+}
+
+// openStream opens a bare stream, which ends with ctx, and returns it with the message that asks once.
+func openStream(ctx context.Context, addr string) (s grpc.ClientStream, message []byte, err error) {
+	if message, err = proto.Marshal(bareAskFrame()); err != nil {
+		return nil, nil, err
 	}
 	conn, err := grpc.NewClient(addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -72,21 +93,13 @@ func streamAsk(ctx context.Context, addr string) (ask, error) {
 		grpc.WithReadBufferSize(peerBuffer), grpc.WithWriteBufferSize(peerBuffer),
 	)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	desc := bareStream()
-	s, err := conn.NewStream(ctx, &desc, bareMethod)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+	if s, err = conn.NewStream(ctx, &desc, bareMethod); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return func(context.Context, string) (bool, error) {
-		if err := s.SendMsg(frames(message)); err != nil {
-			return false, err
-		}
-		var in frames
-		err := s.RecvMsg(&in)
-		return err == nil, err
-	}, nil
+	return s, message, nil
 }
 
 // holderAsk returns the ask that calls noria.v1's Check with plenty, and wants the holder's own answer.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,12 +66,16 @@ func newBareStream() (*grpc.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	ask, err := proto.Marshal(bareAskFrame())
+	if err != nil {
+		return nil, err
+	}
 	s := grpc.NewServer(
 		grpc.ForceServerCodecV2(raw{}),
 		grpc.StaticStreamWindowSize(peerWindow), grpc.StaticConnWindowSize(peerWindow),
 		grpc.ReadBufferSize(peerBuffer), grpc.WriteBufferSize(peerBuffer),
 	)
-	s.RegisterService(bareService(), frames(answer))
+	s.RegisterService(bareService(), &talker{ask: len(ask), answers: bytes.Repeat(answer, bareMost), answer: len(answer)})
 	return s, nil
 }
 
@@ -127,22 +132,42 @@ func bareService() *grpc.ServiceDesc {
 func bareStream() grpc.StreamDesc {
 	return grpc.StreamDesc{
 		StreamName: "Talk", ServerStreams: true, ClientStreams: true,
-		Handler: func(answer any, s grpc.ServerStream) error {
-			for {
-				var in frames
-				if err := s.RecvMsg(&in); err != nil {
-					return err
-				}
-				if err := s.SendMsg(answer); err != nil {
-					return err
-				}
-			}
-		},
+		Handler: func(t any, s grpc.ServerStream) error { return t.(*talker).talk(s) },
 	}
 }
 
-// frames is a message as bytes. A received one is dropped: nothing is decoded.
+// A talker answers each message with as many answers as it has asks.
+type talker struct {
+	ask     int    // length of an ask
+	answer  int    // length of an answer
+	answers []byte // bareMost of them
+}
+
+// bareMost is the most asks that a message may have.
+const bareMost = 4 * manyCallers
+
+// talk answers until the stream ends.
+func (t *talker) talk(s grpc.ServerStream) error {
+	for {
+		var in received
+		if err := s.RecvMsg(&in); err != nil {
+			return err
+		}
+		n := int(in) / t.ask
+		if n > bareMost {
+			return fmt.Errorf("%d asks in a message, want at most %d", n, bareMost)
+		}
+		if err := s.SendMsg(frames(t.answers[:n*t.answer])); err != nil {
+			return err
+		}
+	}
+}
+
+// frames is a message as bytes.
 type frames []byte
+
+// received is the length of a message that came. The message itself is dropped: nothing is decoded.
+type received int
 
 // raw is a codec that leaves frames as they are.
 type raw struct{}
@@ -160,9 +185,14 @@ func (raw) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements encoding.CodecV2.
-func (raw) Unmarshal(data mem.BufferSlice, _ any) error {
+func (raw) Unmarshal(data mem.BufferSlice, v any) error {
 	if data.Len() == 0 {
 		return io.ErrUnexpectedEOF
 	}
+	in, ok := v.(*received)
+	if !ok {
+		return fmt.Errorf("message goes into a %T, want received", v)
+	}
+	*in = received(data.Len())
 	return nil
 }

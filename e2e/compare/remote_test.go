@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,10 +33,11 @@ func TestBare(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range ways {
-		for range 3 {
-			l, err := w.load(t.Context(), job{Load: spread, Callers: 1, Of: 1, For: time.Millisecond})
+		for _, j := range slices.Repeat(w.jobs, 3) {
+			j.For = time.Millisecond
+			l, err := w.load(t.Context(), j)
 			if err != nil || l.asked == 0 || l.failed > 0 {
-				t.Errorf("%s: %v, %d asked and %d failed, the first with %v", w.name, err, l.asked, l.failed, l.failure)
+				t.Errorf("%s, %d callers: %v, %d asked and %d failed, the first with %v", w.name, j.Callers, err, l.asked, l.failed, l.failure)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	publicGRPC = "Noria: public gRPC API, key held there"
 	bareUnary  = "gRPC alone: empty unary service"
 	bareTalk   = "gRPC alone: bare stream, message by message"
+	bareBatch  = "gRPC alone: bare stream, batched"
 )
 
 // noriaInside is how Noria's nodes are asked from inside.
@@ -205,7 +206,7 @@ func (rs *remotes) addBare() {
 		}
 		ways, err := b.addrs.ways(ctx, rs.keys, b.pid())
 		return ways, b.kill, err
-	}, bareUnary, bareTalk)
+	}, bareUnary, bareTalk, bareBatch)
 }
 
 // add adds a service, with the names of its ways.

@@ -90,6 +90,10 @@ func (rs *results) remoteTargets() []target {
 			what: "forwarded checks, 64 callers: processor time of both nodes, the callers' included", bound: 4, most: true, unit: " µs",
 			measured: many.CPU,
 		},
+		{
+			what: "forwarded checks, 64 callers: throughput of a bare stream, batched", bound: 0.5, unit: "×",
+			measured: many.PerSecond.over(rs.remote(remoteCase{bareBatch, spread, manyCallers}).PerSecond),
+		},
 		rs.publicShare(1), rs.publicShare(manyCallers),
 	}
 }
