@@ -7,51 +7,43 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// A claim is a node's question to all members who has what it should hold. One is under way at a time.
+// A claim is a node's question to members who has what it should hold. One is under way at a time.
 type claim struct {
 	round   uint64         // 0 if none is under way
 	wanted  []int          // what is asked for, in ascending order
-	waiting []ring.Member  // who has not answered yet
-	stuck   map[int]bool   // somebody may have it, or will not give it yet
-	copies  map[int]origin // the newest replica that somebody else has and this node has not
+	stuck   []bool         // of each of them: somebody may have it, or will not give it yet
+	copies  []origin       // of each of them, the newest replica that somebody else has and this node has not
+	waiting []*member      // who has not answered yet
 	silent  bool           // somebody could not be asked
 	missing bool           // the same, or somebody has another view
 	next    bucket.Instant // when to claim again, if something is wanted then
+	look    bucket.Instant // when to ask again about what is in doubt
+	from    int            // where that begins
 }
 
 // origin is who has a replica, and of which term.
 type origin struct {
-	of   ring.Member
+	of   *member
 	term Term
 }
 
-// claimAll claims all that this node should hold anew, after a change of the view: also what it holds, since after a cut
-// somebody else may hold it too.
+// claimAll claims all that this node should hold and does not, anew, after a change of the view. What it holds somebody else
+// may hold too, or keep buckets of: who was not there before, as beyond a cut, or who leaves and is to have nothing then.
 func (n *Core) claimAll(now bucket.Instant) {
-	n.calm = false
+	unasked := slices.ContainsFunc(n.order, func(m *member) bool { return !m.asked })
 	for p := range n.parts {
 		q := &n.parts[p]
-		q.expect, q.doubt, q.merged = "", n.isTarget(p), nil
+		q.expect, q.merged, q.round = nil, nil, 0
+		q.doubt = q.state != away && (q.doubt || unasked)
 	}
-	n.begin(now, func(p int) bool { return n.parts[p].doubt })
-}
-
-// reclaim claims what this node should hold, and does not or not alone, and has not been promised.
-func (n *Core) reclaim(now bucket.Instant) {
-	n.calm = true
-	n.begin(now, func(p int) bool {
-		if !n.isTarget(p) || !n.wants(p) && !n.parts[p].doubt {
-			return false
-		}
-		n.calm = false
-		return !n.expected(now, p)
-	})
+	n.claim.next, n.claim.look, n.claim.from = now, now, 0
+	n.begin(now)
 }
 
 // expected says whether somebody is about to hand p over.
 func (n *Core) expected(now bucket.Instant, p int) bool {
 	q := &n.parts[p]
-	m := n.members[q.expect]
+	m := q.expect
 	return m != nil && now < max(q.due, m.handed+bucket.Instant(expectFor*n.Retry))
 }
 
@@ -61,33 +53,91 @@ const expectFor = 10
 // claimMost is how many partitions are claimed at once: so many have room in an answer.
 const claimMost = 8192
 
-// begin starts a round for the partitions that want picks.
-func (n *Core) begin(now bucket.Instant, want func(p int) bool) {
+// doubtShare is which part of all partitions is asked about at once of what this node holds: nobody waits for that, and checks
+// would wait for it if it were all.
+const doubtShare = 16
+
+// begin starts a round for what this node should hold, and does not, and has not been promised. If there is nothing, it asks
+// those about what it holds who were not asked yet: a few at a time.
+func (n *Core) begin(now bucket.Instant) {
 	n.seq++
 	c := &n.claim
-	*c = claim{next: now + bucket.Instant(n.Retry)}
+	*c = claim{next: c.next, look: c.look, from: c.from}
+	may, more := now >= c.next, false
+	var doubted []int
+	sure := true
+	n.calm = true
 	for p := range n.parts {
-		switch q := &n.parts[p]; {
-		case !want(p):
-		case len(c.wanted) < claimMost:
+		q := &n.parts[p]
+		sure = sure && !q.doubt
+		if q.state == holding && !q.doubt || !n.isTarget(p) {
+			continue
+		}
+		n.calm = false
+		switch {
+		case n.expected(now, p):
+		case q.state == holding:
+			doubted = append(doubted, p)
+		case may && len(c.wanted) < claimMost:
 			c.wanted = append(c.wanted, p)
 			q.round = n.seq
-		default: // it has its turn after these
-			q.round, c.next = 0, now
+		case may: // it has its turn after these
+			q.round, more = 0, true
 		}
 	}
-	if len(c.wanted) == 0 {
-		return
+	if sure {
+		for _, m := range n.order {
+			m.asked = true
+		}
 	}
+	if may && !more {
+		c.next = now + bucket.Instant(n.Retry)
+	}
+	if len(doubted) == 0 {
+		c.look = c.next
+	}
+	of := func(*member) bool { return true }
+	if len(c.wanted) == 0 {
+		if now < c.look || len(doubted) == 0 {
+			return
+		}
+		c.wanted = n.someDoubted(now, doubted)
+		of = func(m *member) bool { return !m.asked }
+	}
+	n.ask(now, of)
+}
+
+// someDoubted returns the next few of doubted, which are about to be asked about.
+func (n *Core) someDoubted(now bucket.Instant, doubted []int) []int {
+	c := &n.claim
+	i, _ := slices.BinarySearch(doubted, c.from)
+	some := doubted[i:min(len(doubted), i+max(1, len(n.parts)/doubtShare))]
+	switch last := i + len(some); {
+	case last == len(doubted):
+		c.from, c.look = 0, now+bucket.Instant(n.Retry)
+	default:
+		c.from = doubted[last]
+	}
+	for _, p := range some {
+		n.parts[p].round = n.seq
+	}
+	return some
+}
+
+// ask asks those members that of picks about what is wanted.
+func (n *Core) ask(now bucket.Instant, of func(m *member) bool) {
+	c := &n.claim
 	n.counts.Claims++
-	c.round, c.stuck, c.copies = n.seq, map[int]bool{}, map[int]origin{}
+	c.round, c.stuck, c.copies = n.seq, make([]bool, len(c.wanted)), make([]origin, len(c.wanted))
 	wanted := make([]ring.Partition, len(c.wanted))
 	for i, p := range c.wanted {
 		wanted[i] = ring.Partition(p)
 	}
 	for _, m := range n.order {
-		c.waiting = append(c.waiting, m.id)
-		n.send(now, m, &Message{Kind: Claim, Round: c.round, Wanted: wanted})
+		if of(m) {
+			c.waiting = append(c.waiting, m)
+			n.send(now, m, &Message{Kind: Claim, Round: c.round, Wanted: wanted})
+		}
 	}
 	n.conclude(now)
 }
@@ -102,8 +152,8 @@ func (n *Core) claimed(m *member, msg *Message) []Place {
 		if q.copy == 0 && q.state == away { // an orphan is started from what was saved rather than from nothing
 			places[i].Copy = q.saved
 		}
-		if q.state == away && q.term > 0 && q.holder != m.id { // else it is a guess
-			places[i].Holder = q.holder
+		if q.state == away && q.term > 0 && q.holder != m { // else it is a guess
+			places[i].Holder = q.holder.name()
 		}
 		if places[i].Status == Sends {
 			n.promise(m, p, msg.Round)
@@ -115,9 +165,9 @@ func (n *Core) claimed(m *member, msg *Message) []Place {
 // stance says how this node stands to m's claim of p.
 func (n *Core) stance(m *member, p int) Status {
 	q := &n.parts[p]
-	named := n.table != nil && n.table.Target(ring.Partition(p)) == m.id
+	named := n.target(p) == m
 	switch {
-	case q.state == sending && q.to != m.id:
+	case q.state == sending && q.to != m:
 		return Keeps // until it is known whether it arrived
 	case q.state != away && named:
 		return Sends
@@ -137,13 +187,13 @@ func (n *Core) promise(m *member, p int, round uint64) {
 	if q.state == sending {
 		q.sending = 0 // what is on its way answers an older claim, and will be refused
 	}
-	q.to = m.id
+	q.to = m
 	n.enqueue(m, p)
 }
 
 func (n *Core) enqueue(m *member, p int) {
-	if q := &n.parts[p]; q.queued != m.id {
-		q.queued = m.id
+	if q := &n.parts[p]; q.queued != m {
+		q.queued = m
 		if q.state != holding { // nobody decides on it meanwhile
 			m.queue = slices.Insert(m.queue, 0, p)
 			return
@@ -155,7 +205,7 @@ func (n *Core) enqueue(m *member, p int) {
 // answered notes what m said to a claim of the round that is under way.
 func (n *Core) answered(now bucket.Instant, m *member, msg *Message, r *Reply) {
 	c := &n.claim
-	at := slices.Index(c.waiting, m.id)
+	at := slices.Index(c.waiting, m)
 	if msg.Round != c.round || at < 0 {
 		return
 	}
@@ -166,48 +216,50 @@ func (n *Core) answered(now bucket.Instant, m *member, msg *Message, r *Reply) {
 	default:
 		c.missing = c.missing || r.Epoch != n.epoch
 		for i := range r.Places {
-			n.placed(now, m, int(msg.Wanted[i]), &r.Places[i])
+			n.placed(now, m, i, &r.Places[i])
 		}
 	}
 	n.conclude(now)
 }
 
-// placed notes what m said of p.
-func (n *Core) placed(now bucket.Instant, m *member, p int, at *Place) {
-	c, q := &n.claim, &n.parts[p]
+// placed notes what m said of the i-th that is wanted.
+func (n *Core) placed(now bucket.Instant, m *member, i int, at *Place) {
+	c := &n.claim
+	p := c.wanted[i]
+	q := &n.parts[p]
 	n.hear(p, at.Term)
-	if at.Copy > c.copies[p].term && q.merged[m.id] < at.Copy {
-		c.copies[p] = origin{m.id, at.Copy}
+	if at.Copy > c.copies[i].term && q.merged[m.id] < at.Copy {
+		c.copies[i] = origin{m, at.Copy}
 	}
 	switch at.Status {
 	case Nothing:
-		if q.state == away && (q.holder == "" || q.holder == m.id) && at.Term > 0 && at.Term >= q.term {
+		if q.state == away && (q.holder == nil || q.holder == m) && at.Term > 0 && at.Term >= q.term {
 			q.holder = n.lead(m, at.Holder)
 		}
 	case Sends:
-		if q.round == n.claim.round {
-			q.expect, q.due = m.id, now+bucket.Instant(expectFor*n.Retry)
+		if q.round == c.round {
+			q.expect, q.due = m, now+bucket.Instant(expectFor*n.Retry)
 		}
 		if q.state != holding {
-			q.holder = m.id
+			q.holder = m
 		}
-		c.stuck[p] = true
+		c.stuck[i] = true
 	case Keeps:
 		if q.state != holding {
-			q.holder = m.id
+			q.holder = m
 		}
-		c.stuck[p] = true
+		c.stuck[i] = true
 	}
 	n.publish(p)
 }
 
 // lead returns whom to ask for what m takes holder to hold: m itself if only m knows the holder, as when one has just joined.
-func (n *Core) lead(m *member, holder ring.Member) ring.Member {
-	switch {
-	case holder == "" || holder == n.Self:
-		return ""
-	case n.members[holder] == nil:
-		return m.id
+func (n *Core) lead(m *member, holder ring.Member) *member {
+	if holder == "" || holder == n.Self {
+		return nil
 	}
-	return holder
+	if o := n.members[holder]; o != nil {
+		return o
+	}
+	return m
 }

@@ -113,7 +113,7 @@ func TestManyClaims(t *testing.T) {
 	msg := &Message{Kind: Claim, Round: 1}
 	for p := range claimMost {
 		n.parts[p].state, n.parts[p].term, n.parts[p].copy = away, maxTerm, maxTerm
-		n.parts[p].holder = ring.Member(strings.Repeat(string(rune('a'+p%20)), ring.MaxMember))
+		n.parts[p].holder = &member{id: ring.Member(strings.Repeat(string(rune('a'+p%20)), ring.MaxMember))}
 		msg.Wanted = append(msg.Wanted, ring.Partition(p+partitions-claimMost))
 	}
 	r := &Reply{Places: n.claimed(m, msg)}

@@ -11,7 +11,7 @@ import (
 // with all that it owes. To is "" if somebody else may hold the partition: then nobody would keep it for this node. Done is to be
 // called for it. However many there are, they hold up nothing else.
 func (n *Core) Copy(now bucket.Instant, p ring.Partition, key, id string, lowers bool) (o Out, ok bool) {
-	m := n.members[n.heir(int(p))]
+	m := n.heir(int(p))
 	change, found := n.Store.Change(now, int(p), key, id, lowers)
 	if n.plant == plantTellNoIDs {
 		change.IDs = nil

@@ -41,6 +41,9 @@ type Core struct {
 	table *ring.Table    // targets; nil before the first view
 	self  int            // index of this node in table, noIndex if it leaves
 	heirs *ring.Table    // targets if this node were gone
+	me    *member        // this node, where a part names it: it is gone, since it is none of the others
+	byT   []*member      // the members of table, nil who is not seen
+	byH   []*member      // and of heirs
 	epoch uint64         // of the view: a hash of all that others must agree on
 	since bucket.Instant // when the view came
 
@@ -61,7 +64,7 @@ type Core struct {
 	sealed  bool // this node decides on nothing any more
 
 	held int  // partitions whose buckets are here and that this node decides on
-	calm bool // nothing is wanted or in doubt since reclaim last looked
+	calm bool // nothing is wanted or in doubt, nor has ceased to be, since begin last looked
 
 	claim  claim
 	counts Counts
@@ -119,7 +122,7 @@ func New(c Config) (*Core, error) {
 	n := &Core{
 		Config: c.withDefaults(), members: map[ring.Member]*member{}, settled: map[ring.Member]absence{},
 		gone: map[ring.Member]absence{}, lately: map[ring.Member]lateness{},
-		gates: newGates(),
+		gates: newGates(), me: &member{id: c.Self, route: routeSelf, gone: true},
 		parts: make([]part, c.Partitions), plant: built,
 	}
 	n.routes, n.numbers = make([]atomic.Uint64, c.Partitions), map[ring.Member]int{c.Self: routeSelf}
@@ -161,18 +164,25 @@ func (n *Core) Decides(now bucket.Instant) bool { return int64(now) < n.fence.Lo
 // Holder returns whom this node takes for the holder of p, and the highest term that it has heard of; "" if it does not
 // know.
 func (n *Core) Holder(p ring.Partition) (ring.Member, Term) {
+	m, term := n.holder(int(p))
+	return m.name(), term
+}
+
+// holder is Holder, with nil for "".
+func (n *Core) holder(p int) (*member, Term) {
 	q := &n.parts[p]
 	switch {
 	case q.state == holding:
-		return n.Self, q.term
+		return n.me, q.term
 	case q.state == sending:
 		return q.to, q.toTerm
-	case q.holder != "":
+	case q.holder != nil:
 		return q.holder, q.term
-	case n.table != nil && n.table.Target(p) != n.Self:
-		return n.table.Target(p), q.term
 	}
-	return "", q.term
+	if m := n.target(p); m != n.me {
+		return m, q.term
+	}
+	return nil, q.term
 }
 
 // LostSaved notes that what this node had saved cannot be read: a partition that it starts from nothing was more than that.
@@ -184,20 +194,15 @@ func (n *Core) Learn(p ring.Partition, holder ring.Member, term Term) {
 	if q.state != away || term < q.term || term > maxTerm {
 		return
 	}
-	switch {
-	case n.members[holder] != nil:
-		q.holder = holder
-	default: // who was asked knows no better, or only one who has left: the next best is to ask the target
-		q.holder = ""
-	}
+	q.holder = n.members[holder] // nobody if who was asked knows no better, or only one who has left: the next best is to ask the target
 	n.hear(int(p), term)
 	n.publish(int(p))
 }
 
 // Lost notes that holder does not answer for p because its process has ended: the next best is to ask the target.
 func (n *Core) Lost(p ring.Partition, holder ring.Member) {
-	if q := &n.parts[p]; q.holder == holder {
-		q.holder = ""
+	if q := &n.parts[p]; q.holder.name() == holder {
+		q.holder = nil
 		n.publish(int(p))
 	}
 }

@@ -63,7 +63,7 @@ func TestCostChange(t *testing.T) {
 			l.add(false)
 			l.views()
 			l.pass(5 * time.Second)
-			l.compare("join", f, f.Join())
+			l.compare("join", f, f.Join(), 0, holders+1)
 			f.Holders++
 			l.forget()
 			last := l.nodes[len(l.nodes)-1]
@@ -76,7 +76,7 @@ func TestCostChange(t *testing.T) {
 			l.nodes = l.nodes[:len(l.nodes)-1]
 			l.views()
 			l.pass(3 * time.Second)
-			l.compare("leave", f, f.Leave())
+			l.compare("leave", f, f.Leave(), float64(holders), holders+1)
 		})
 	}
 }
@@ -115,14 +115,16 @@ func TestCostPace(t *testing.T) {
 	}
 }
 
-// compare compares what was counted with c.
-func (l *costLab) compare(what string, f cost.Fleet, c cost.Change) {
+// compare compares what was counted with c, by which so many of those who were there gain partitions, and each of them asks all
+// of so many for these: with few partitions others do.
+func (l *costLab) compare(what string, f cost.Fleet, c cost.Change, gain float64, all int) {
 	l.t.Helper()
-	near(l.t, what+": claims", l.sent[Claim], c.Claims)
+	others := (l.gained - gain) * float64(all-1)
+	near(l.t, what+": claims", l.sent[Claim], c.Claims+others)
 	near(l.t, what+": partitions moved", l.moved, c.Moved)
 	near(l.t, what+": replicas made anew", l.filled, c.Filled)
 	claims := l.bytes[Claim] + l.sent[Claim]*cost.WrapBytes
-	near(l.t, what+": bytes of claims", claims, c.Wire)
+	near(l.t, what+": bytes of claims", claims, c.Wire+others*(cost.TellBytes+cost.AnsweredBytes))
 	if f.Holders < 10 { // with few partitions a node their own bytes count
 		bytes := l.bytes[Handoff] + l.bytes[Replicate]
 		near(l.t, what+": bytes of buckets", bytes, c.Bytes+(c.Moved+c.Filled)*cost.ParcelBytes)

@@ -28,6 +28,8 @@ type costLab struct {
 	changes float64        // changed buckets
 	moved   float64        // partitions in handoffs
 	filled  float64        // whole replicas
+	table   *ring.Table    // by which all went last
+	gained  float64        // nodes that were there and are to have more than before
 	keys    []string
 	load    float64 // checks a second at each holder
 	pace    int     // of all nodes
@@ -106,6 +108,7 @@ func (l *costLab) views() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	l.gain(table)
 	for _, n := range l.nodes {
 		own := v
 		own.Table = table
@@ -117,6 +120,21 @@ func (l *costLab) views() {
 	for _, n := range l.nodes {
 		l.flush(n)
 	}
+}
+
+// gain counts who was there and is to have more by table.
+func (l *costLab) gain(table *ring.Table) {
+	more := map[ring.Member]bool{}
+	for p := range ring.Partition(l.parts) {
+		id := table.Target(p)
+		if l.table == nil || l.table.Target(p) == id {
+			continue
+		}
+		if _, was := l.table.Index(id); was {
+			more[id] = true
+		}
+	}
+	l.gained, l.table = l.gained+float64(len(more)), table
 }
 
 // deal notes who holds which keys.
@@ -137,7 +155,7 @@ func (l *costLab) part(key string) ring.Partition {
 
 // forget begins to count anew.
 func (l *costLab) forget() {
-	l.sent, l.bytes, l.changes, l.moved, l.filled = [kinds]float64{}, [kinds]float64{}, 0, 0, 0
+	l.sent, l.bytes, l.changes, l.moved, l.filled, l.gained = [kinds]float64{}, [kinds]float64{}, 0, 0, 0, 0
 }
 
 // pass lets time pass, with the load.

@@ -39,7 +39,7 @@ func (n *Core) Standing(now bucket.Instant) Standing {
 		switch q.state {
 		case holding:
 			s.Term = max(s.Term, q.term)
-			if q.heir == "" && n.members[n.heir(p)] != nil {
+			if q.heir == nil && n.heir(p) != nil {
 				s.Exposed++
 			}
 		case sending:
@@ -53,7 +53,7 @@ func (n *Core) Standing(now bucket.Instant) Standing {
 		}
 		if n.wants(p) {
 			s.Wanted++
-			if q.expect != "" {
+			if q.expect != nil {
 				s.In++
 			}
 		}

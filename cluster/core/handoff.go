@@ -65,14 +65,14 @@ func (n *Core) handoffs(now bucket.Instant, m *member) *packer {
 // handOne packs p, if it is still to go to m, and stops deciding on it.
 func (n *Core) handOne(now bucket.Instant, m *member, p int, k *packer) {
 	q := &n.parts[p]
-	if q.queued == m.id {
-		q.queued = ""
+	if q.queued == m {
+		q.queued = nil
 	}
-	if q.to != m.id || q.toRound == 0 || q.state == away || q.sending > 0 {
+	if q.to != m || q.toRound == 0 || q.state == away || q.sending > 0 {
 		return
 	}
-	if q.state == holding && n.table.Target(ring.Partition(p)) != m.id { // the view has changed since it was promised
-		q.to, q.toRound = "", 0
+	if q.state == holding && n.target(p) != m { // the view has changed since it was promised
+		q.to, q.toRound = nil, 0
 		return
 	}
 	if q.state != sending { // else it may have arrived already, by the term that was sent
@@ -96,7 +96,7 @@ func (n *Core) handOne(now bucket.Instant, m *member, p int, k *packer) {
 	if since, cold := n.Store.Cold(p); cold {
 		parcels[0].Cold, parcels[0].ColdFor = true, now.Sub(since)
 	}
-	q.sending = len(parcels)
+	q.sending = int32(len(parcels))
 	k.add(parcels...)
 }
 
@@ -138,8 +138,8 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 	if !fresh && n.plant != plantAnyHandoff {
 		return false, false
 	}
-	if q.got.round != pl.Round || q.got.from != from.id || q.got.count != pl.Chunks {
-		q.got = chunks{round: pl.Round, from: from.id, count: pl.Chunks, left: pl.Chunks, have: make([]uint64, pl.Chunks/64+1)}
+	if q.got == nil || q.got.round != pl.Round || q.got.from != from.id || q.got.count != pl.Chunks {
+		q.got = &chunks{round: pl.Round, from: from.id, count: pl.Chunks, left: pl.Chunks, have: make([]uint64, pl.Chunks/64+1)}
 	}
 	if q.got.come(pl.Chunk) {
 		at := now
@@ -185,7 +185,7 @@ func (n *Core) take(now bucket.Instant, from *member, pl *Parcel, sent uint64) (
 // orphan still.
 func (n *Core) takeStale(from *member, p int, term Term) {
 	q := &n.parts[p]
-	q.expect, q.got = "", chunks{}
+	q.expect, q.got = nil, nil
 	if q.state == holding {
 		return
 	}
@@ -226,7 +226,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 		pl := &msg.Parts[i]
 		p := int(pl.Partition)
 		q := &n.parts[p]
-		if q.state != sending || q.to != m.id || q.toRound != pl.Round {
+		if q.state != sending || q.to != m || q.toRound != pl.Round {
 			continue
 		}
 		switch {
@@ -239,13 +239,13 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 			if !q.lapsed {
 				n.moved(HandedOver, m.id)
 			}
-			n.leave(now, p, m.id, pl.Term)
+			n.leave(now, p, m, pl.Term)
 		case slices.Contains(r.Partly, pl.Partition):
 			q.sending--
 		case slices.Contains(r.Never, pl.Partition) && q.tries == 1 && !q.lapsed && q.term == q.mine:
 			n.hold(p, q.term)
 		default: // it may have arrived, and may have moved on
-			q.holder = m.id
+			q.holder = m
 			n.strand(p)
 		}
 	}
@@ -255,7 +255,7 @@ func (n *Core) delivered(now bucket.Instant, m *member, msg *Message, r *Reply) 
 func (n *Core) fetchedBy(m *member, msg *Message) {
 	for _, part := range msg.Wanted {
 		p := int(part)
-		if (n.parts[p].copy > 0 || n.parts[p].saved > 0) && n.table != nil && n.table.Target(part) == m.id && len(m.fetch) < len(n.parts) {
+		if (n.parts[p].copy > 0 || n.parts[p].saved > 0) && n.target(p) == m && len(m.fetch) < len(n.parts) {
 			m.fetch = append(m.fetch, fetched{p, msg.Round})
 		}
 	}

@@ -14,24 +14,24 @@ func (n *Core) conclude(now bucket.Instant) {
 	}
 	round := c.round
 	c.round = 0
-	for _, p := range c.wanted {
-		if q := &n.parts[p]; !c.silent && !c.stuck[p] && q.round == round {
+	for i, p := range c.wanted {
+		if q := &n.parts[p]; !c.silent && !c.stuck[i] && q.round == round {
 			q.doubt = false
 		}
 	}
 	if c.missing && n.plant != plantHaste || n.unsure(now) || !n.whole() || !n.Decides(now) {
 		return
 	}
-	var fetch map[ring.Member][]ring.Partition
-	for _, p := range c.wanted {
+	var fetch map[*member][]ring.Partition
+	for i, p := range c.wanted {
 		q := &n.parts[p]
-		if c.stuck[p] || !n.wants(p) || q.round != round || q.term == 0 && !n.mayFound(now) {
+		if c.stuck[i] || !n.wants(p) || q.round != round || q.term == 0 && !n.mayFound(now) {
 			continue
 		}
-		best := c.copies[p]
+		best := c.copies[i]
 		if best.term > 0 && best.term >= n.best(p) && n.plant != plantOldReplica {
 			if fetch == nil {
-				fetch = map[ring.Member][]ring.Partition{}
+				fetch = map[*member][]ring.Partition{}
 			}
 			fetch[best.of] = append(fetch[best.of], ring.Partition(p))
 			q.expect, q.due = best.of, now+bucket.Instant(expectFor*n.Retry)
@@ -40,7 +40,7 @@ func (n *Core) conclude(now bucket.Instant) {
 		n.recover(now, p)
 	}
 	for _, m := range n.order {
-		if ps := fetch[m.id]; len(ps) > 0 {
+		if ps := fetch[m]; len(ps) > 0 {
 			n.send(now, m, &Message{Kind: Fetch, Round: round, Wanted: ps})
 		}
 	}

@@ -5,47 +5,47 @@ import (
 	"github.com/noriahq/noria/ring"
 )
 
-// A part is what a node knows of one partition.
+// A part is what a node knows of one partition. There are many, and all are looked at when the view changes: what that is about
+// comes first.
 type part struct {
 	state  state
-	term   Term        // the highest heard of; of this node's holding if it holds
-	mine   Term        // by which this node held it last
-	holder ring.Member // whom this node takes for the holder, "" if it does not know
-
-	// Of what this node claims.
-	expect   ring.Member    // who has said that it will send it
-	due      bucket.Instant // when to claim it again nevertheless
-	round    uint64         // of the last claim
-	doubt    bool           // somebody else may have it too
-	accepted uint64         // round of the last handoff that was accepted
-	got      chunks         // of the handoff under way
-
+	doubt  bool                 // its buckets are here, and somebody else may have some too
+	lapsed bool                 // what is sent was stale before
+	term   Term                 // the highest heard of; of this node's holding if it holds
+	holder *member              // whom this node takes for the holder, nil if it does not know
+	round  uint64               // of the last claim of it
+	expect *member              // who has said that it will send it
+	due    bucket.Instant       // when to claim it again nevertheless
+	heir   *member              // who has the whole replica of what this node holds, nil if nobody
 	merged map[ring.Member]Term // whose replicas were merged, of which terms
 
+	mine Term // by which this node held it last
+
+	// Of what this node claims.
+	accepted uint64  // round of the last handoff that was accepted
+	got      *chunks // of the handoff under way, nil if there is none
+
 	// Of what this node sends.
-	to      ring.Member // where to
-	toRound uint64      // the receiver's
+	to      *member // where to
+	toRound uint64  // the receiver's
 	toTerm  Term
-	lapsed  bool        // it was stale before
-	tries   int         // how often it was sent
-	queued  ring.Member // in whose queue it waits
-	sending int         // parcels under way
+	queued  *member // in whose queue it waits
+	tries   int32   // how often it was sent
+	sending int32   // parcels under way
 
 	// Of the replica that this node keeps, and of that which it has made.
-	copy    Term        // term of the replica here, 0 without one
-	copySeq uint64      // of its sender's last message
-	freed   Term        // of a holder who needs no replica here of what it was sent, 0 if that is not known
-	heir    ring.Member // who has the whole replica of what this node holds, "" if nobody
-	fill    ring.Member // in whose fill queue it waits
+	copy      Term    // term of the replica here, 0 without one
+	copySeq   uint64  // of its sender's last message
+	freed     Term    // of a holder who needs no replica here of what it was sent, 0 if that is not known
+	fill      *member // in whose fill queue it waits
+	fillRound uint64  // of the whole replica that was sent last
+	fillLeft  int32   // parcels of it that have not arrived, as far as is known
 
 	// Of what this node had saved.
-	saved      Term        // by which it held it then, 0 if there is nothing
-	bring      ring.Member // who is asked to take it
-	bringRound uint64      // of the parcels that are on their way, 0 while it is only asked
-	bringLeft  int         // of them
-
-	fillRound uint64 // of the whole replica that was sent last
-	fillLeft  int    // parcels of it that have not arrived, as far as is known
+	bringLeft  int32   // parcels that are on their way
+	saved      Term    // by which it held it then, 0 if there is nothing
+	bring      *member // who is asked to take it
+	bringRound uint64  // of the parcels, 0 while it is only asked
 }
 
 // state is what a node does with a partition.
@@ -88,7 +88,7 @@ func (n *Core) Kept() (count int) {
 		return 0
 	}
 	for p := range n.parts {
-		if q := &n.parts[p]; q.state == away && q.copy > 0 && n.members[q.holder] != nil {
+		if q := &n.parts[p]; q.state == away && q.copy > 0 && q.holder != nil && !q.holder.gone {
 			count++
 		}
 	}
@@ -122,9 +122,9 @@ func (n *Core) hold(p int, term Term) {
 		n.held++
 	}
 	n.founded = true
-	q.state, q.term, q.mine, q.holder, q.expect = holding, term, term, n.Self, ""
-	q.to, q.toRound, q.toTerm, q.sending, q.heir = "", 0, 0, 0, "" // no term but mine was given away
-	q.got, q.merged = chunks{}, nil
+	q.state, q.term, q.mine, q.holder, q.expect = holding, term, term, n.me, nil
+	q.to, q.toRound, q.toTerm, q.sending, q.heir = nil, 0, 0, 0, nil // no term but mine was given away
+	q.got, q.merged = nil, nil
 	n.Store.Hold(p)
 	n.refill(p)
 	n.publish(p)
@@ -139,14 +139,17 @@ func (n *Core) freeze(p int, to state) {
 		n.Store.Freeze(p)
 	}
 	q.state = to
-	if to == stale && q.holder == n.Self {
-		q.holder = ""
+	if to == away && q.doubt {
+		q.doubt, n.calm = false, false
+	}
+	if to == stale && q.holder == n.me {
+		q.holder = nil
 	}
 	n.publish(p)
 }
 
 // leave makes the buckets of p, which holder has since term, a replica, until the holder says that it has another one.
-func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
+func (n *Core) leave(now bucket.Instant, p int, holder *member, term Term) {
 	q := &n.parts[p]
 	n.freeze(p, away)
 	if q.freed < term {
@@ -160,7 +163,7 @@ func (n *Core) leave(now bucket.Instant, p int, holder ring.Member, term Term) {
 		n.forget(p)
 	}
 	n.Store.Drop(p)
-	q.holder, q.to, q.toRound, q.sending, q.heir = holder, "", 0, 0, ""
+	q.holder, q.to, q.toRound, q.sending, q.heir = holder, nil, 0, 0, nil
 	n.hear(p, term)
 	n.publish(p)
 }

@@ -9,14 +9,14 @@ import (
 
 // filled notes that m has the whole replica of p: the others need not keep theirs.
 func (n *Core) filled(m *member, p int) {
-	n.parts[p].heir = m.id
+	n.parts[p].heir = m
 	n.release(p)
 }
 
 // release tells all but the heir of p that they need not keep a replica.
 func (n *Core) release(p int) {
 	for _, m := range n.order {
-		if m.id != n.parts[p].heir {
+		if m != n.parts[p].heir {
 			m.rid = append(m.rid, ring.Partition(p))
 		}
 	}
@@ -26,7 +26,7 @@ func (n *Core) release(p int) {
 // could not.
 func (n *Core) releaseAll(m *member) {
 	for p := range n.parts {
-		if q := &n.parts[p]; q.state == holding && q.heir != "" && q.heir != m.id {
+		if q := &n.parts[p]; q.state == holding && q.heir != nil && q.heir != m {
 			m.rid = append(m.rid, ring.Partition(p))
 		}
 	}
@@ -46,7 +46,7 @@ func (n *Core) releaseNext(now bucket.Instant, m *member) {
 	m.rid = slices.Clone(m.rid[len(next):])
 	msg := &Message{Kind: Release}
 	for _, p := range next {
-		if q := &n.parts[p]; q.state == holding && q.heir != "" && q.heir != m.id {
+		if q := &n.parts[p]; q.state == holding && q.heir != nil && q.heir != m {
 			msg.Parts = append(msg.Parts, Parcel{Partition: p, Term: q.term})
 		}
 	}

@@ -16,9 +16,9 @@ const changesMost = 20_000
 // refill queues the whole replica of p, which this node holds, for its heir.
 func (n *Core) refill(p int) {
 	q := &n.parts[p]
-	q.heir = ""
-	if m := n.members[n.heir(p)]; m != nil && q.fill != m.id {
-		q.fill = m.id
+	q.heir = nil
+	if m := n.heir(p); m != nil && q.fill != m {
+		q.fill = m
 		m.fills = append(m.fills, p)
 	}
 }
@@ -39,7 +39,7 @@ func (n *Core) replicate(now bucket.Instant) {
 	}
 	same := func(a, b bucket.Change) bool { return a.Partition == b.Partition }
 	for of := range chunkBy(all, same) {
-		m := n.members[n.heir(of[0].Partition)]
+		m := n.heir(of[0].Partition)
 		switch {
 		case m == nil || n.parts[of[0].Partition].state != holding:
 		case m.bulk < bulkMost*bulkMost:
@@ -108,16 +108,16 @@ func (n *Core) fillNext(now bucket.Instant, m *member) {
 	k.pace = &n.pace
 	drain(m, &m.fills, k, func(p int) {
 		q := &n.parts[p]
-		if q.fill != m.id {
+		if q.fill != m {
 			return // it was queued again, and sent
 		}
-		q.fill = ""
-		if q.state != holding || n.heir(p) != m.id {
+		q.fill = nil
+		if q.state != holding || n.heir(p) != m {
 			return
 		}
 		n.seq++
 		parcels := n.parcels(now, p, n.Store, Parcel{Partition: ring.Partition(p), Term: q.term, Round: n.seq})
-		q.fillRound, q.fillLeft = n.seq, len(parcels)
+		q.fillRound, q.fillLeft = n.seq, int32(len(parcels))
 		if n.plant == plantEarlyRelease {
 			n.filled(m, p)
 		}
@@ -146,7 +146,7 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 		p := int(pl.Partition)
 		q := &n.parts[p]
 		if n.outranks(p, pl.Term) {
-			over = append(over, Place{Partition: pl.Partition, Term: q.term, Holder: q.holder})
+			over = append(over, Place{Partition: pl.Partition, Term: q.term, Holder: q.holder.name()})
 			continue
 		}
 		if q.copy == 0 && pl.Term == q.freed && msg.Round < q.copySeq {
@@ -154,7 +154,7 @@ func (n *Core) copied(now bucket.Instant, from *member, msg *Message) (over []Pl
 		}
 		n.hear(p, pl.Term)
 		if q.state == away {
-			q.holder = from.id
+			q.holder = from
 			n.publish(p)
 		}
 		ordered := pl.Term >= q.copy && (pl.Term > q.copy || msg.Round > q.copySeq)
@@ -227,7 +227,7 @@ func (n *Core) copiedBy(m *member, msg *Message, r *Reply) {
 			n.freeze(p, stale)
 			n.moved(GivenUp, r.Over[i].Holder)
 			n.hear(p, r.Over[i].Term)
-			q.holder = r.Over[i].Holder
+			q.holder = n.members[r.Over[i].Holder]
 			n.publish(p)
 		}
 	}

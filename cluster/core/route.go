@@ -32,8 +32,12 @@ func (n *Core) Holds(p ring.Partition) bool {
 
 // publish makes Route tell what this node knows of p now.
 func (n *Core) publish(p int) {
-	id, term := n.Holder(ring.Partition(p))
-	n.routes[p].Store(uint64(term)<<routeBits | uint64(n.number(id)))
+	m, term := n.holder(p)
+	route := uint64(term) << routeBits
+	if m != nil {
+		route |= m.route
+	}
+	n.routes[p].Store(route)
 }
 
 // publishAll is publish for all partitions.

@@ -131,7 +131,7 @@ func (n *Core) unsave(now bucket.Instant, p int, term Term) {
 func (n *Core) forgetSaved(p int) {
 	q := &n.parts[p]
 	n.Saved.Drop(p)
-	q.saved, q.bring, q.bringRound, q.bringLeft = 0, "", 0, 0
+	q.saved, q.bring, q.bringRound, q.bringLeft = 0, nil, 0, 0
 	if n.unsaved--; n.unsaved == 0 {
 		n.Saved = nil
 	}
@@ -151,13 +151,13 @@ func (n *Core) bring(now bucket.Instant) {
 	for p := range n.parts {
 		q := &n.parts[p]
 		switch {
-		case q.saved == 0 || q.bring != "":
+		case q.saved == 0 || q.bring != nil:
 		case q.state == holding:
 			n.unsave(now, p, q.term)
 		case q.state == away && !n.isTarget(p):
-			holder, _ := n.Holder(ring.Partition(p))
-			if m := n.members[holder]; m != nil && now >= m.bringAt {
-				q.bring, q.bringRound = holder, 0
+			m, _ := n.holder(p)
+			if m != nil && !m.gone && now >= m.bringAt {
+				q.bring, q.bringRound = m, 0
 				m.ask = append(m.ask, p)
 			}
 		}
@@ -175,7 +175,7 @@ func (n *Core) askNext(now bucket.Instant, m *member) {
 		m.ask = m.ask[len(next):]
 		msg := &Message{Kind: Merge}
 		for _, p := range next {
-			if q := &n.parts[p]; q.saved > 0 && q.bring == m.id {
+			if q := &n.parts[p]; q.saved > 0 && q.bring == m {
 				msg.Parts = append(msg.Parts, Parcel{Partition: ring.Partition(p), Term: q.saved})
 			}
 		}
@@ -193,12 +193,12 @@ func (n *Core) bringNext(now bucket.Instant, m *member) {
 	k := &packer{pace: &n.pace, send: func(parts []Parcel) { n.bulk(now, m, &Message{Kind: Merge, Parts: parts}) }}
 	drain(m, &m.brings, k, func(p int) {
 		q := &n.parts[p]
-		if q.saved == 0 || q.bring != m.id {
+		if q.saved == 0 || q.bring != m {
 			return
 		}
 		n.seq++
 		parcels := n.parcels(now, p, n.Saved, Parcel{Partition: ring.Partition(p), Term: q.saved, Round: n.seq})
-		q.bringRound, q.bringLeft = n.seq, len(parcels)
+		q.bringRound, q.bringLeft = n.seq, int32(len(parcels))
 		k.add(parcels...)
 	})
 }
@@ -213,7 +213,7 @@ func (n *Core) broughtBy(now bucket.Instant, msg *Message, r *Reply) {
 		case q.state != holding || !n.Decides(now):
 			at := Place{Partition: pl.Partition, Term: q.term}
 			if q.state == away && q.term > 0 {
-				at.Holder = q.holder
+				at.Holder = q.holder.name()
 			}
 			r.Over = append(r.Over, at)
 			continue
@@ -256,7 +256,7 @@ func (n *Core) brought(now bucket.Instant, m *member, msg *Message, r *Reply) {
 		p := int(pl.Partition)
 		q := &n.parts[p]
 		switch {
-		case q.saved == 0 || q.bring != m.id || q.bringRound != pl.Round:
+		case q.saved == 0 || q.bring != m || q.bringRound != pl.Round:
 		case taken[pl.Partition] && pl.Chunks == 0:
 			n.forgetSaved(p)
 		case taken[pl.Partition]:
@@ -266,7 +266,7 @@ func (n *Core) brought(now bucket.Instant, m *member, msg *Message, r *Reply) {
 		case wanted[pl.Partition]:
 			m.brings = append(m.brings, p)
 		default: // it does not hold it, or not yet
-			q.bring = ""
+			q.bring = nil
 			m.bringAt = max(m.bringAt, now+bucket.Instant(bringAfter*n.Retry))
 			if at := over[pl.Partition]; at != nil && at.Holder != "" {
 				n.Learn(pl.Partition, at.Holder, at.Term)

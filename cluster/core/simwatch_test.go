@@ -19,7 +19,7 @@ func (s *sim) lose(n *simNode) {
 	if i := len(n.faults); i == 0 || n.faults[i-1].to != open {
 		n.faults = append(n.faults, span{min(n.missed, s.now), open})
 		for p := range n.kept {
-			n.kept[p] = n.core.parts[p].heir
+			n.kept[p] = n.core.parts[p].heir.name()
 		}
 	}
 }
@@ -194,7 +194,7 @@ func (s *sim) begun(n *simNode, p int) {
 		if o != n && n.core.Decides(s.clock(n)) && q.state == holding && s.now >= o.paused && o.core.Decides(s.clock(o)) {
 			s.fail("%s has begun to hold partition %d, and %s has not ceased%s", n.id, p, o.id, s.describe(ring.Partition(p)))
 		}
-		given = given || q.state == sending && q.to == n.id && q.toTerm == n.core.parts[p].mine
+		given = given || q.state == sending && q.to.name() == n.id && q.toTerm == n.core.parts[p].mine
 	}
 	s.rush(p)
 	all := s.bothAlone(p)
@@ -264,7 +264,7 @@ func (s *sim) describe(p ring.Partition) string {
 		}
 		q := n.core.parts[p]
 		fmt.Fprintf(&b, "\n  %s/%d: state %d term %d mine %d holder %q expect %q to %q copy %d heir %q, target %q, members %v settled %v decides %v",
-			n.id, n.boot, q.state, q.term, q.mine, q.holder, q.expect, q.to, q.copy, q.heir, n.core.table.Target(p), keysOf(n.core.members),
+			n.id, n.boot, q.state, q.term, q.mine, q.holder.name(), q.expect.name(), q.to.name(), q.copy, q.heir.name(), n.core.table.Target(p), keysOf(n.core.members),
 			keysOf(n.core.settled), n.core.Decides(s.clock(n)))
 	}
 	return b.String()

@@ -18,8 +18,8 @@ func (n *Core) Tick(now bucket.Instant) {
 	n.forgetOld(now, n.gone)
 	n.forgetOld(now, n.gates.missed)
 	n.refence(now)
-	if n.claim.round == 0 && now >= n.claim.next && !n.calm {
-		n.reclaim(now)
+	if c := &n.claim; c.round == 0 && now >= min(c.next, c.look) && !n.calm {
+		n.begin(now)
 	}
 	n.replicate(now)
 	n.pace.refill(now, &n.Config)

@@ -75,8 +75,8 @@ func (n *Core) bounded() error {
 		}
 	}
 	for p := range n.parts {
-		if len(n.parts[p].merged) > len(n.members) || len(n.parts[p].got.have) > maxChunks/64+1 {
-			return fmt.Errorf("partition %d: merged from %d, %d words of parcels", p, len(n.parts[p].merged), len(n.parts[p].got.have))
+		if len(n.parts[p].merged) > len(n.members) || n.parts[p].got != nil && len(n.parts[p].got.have) > maxChunks/64+1 {
+			return fmt.Errorf("partition %d: merged from %d, parcels %+v", p, len(n.parts[p].merged), n.parts[p].got)
 		}
 	}
 	return nil

@@ -48,13 +48,16 @@ type Member struct {
 type member struct {
 	id       ring.Member
 	boot     uint64
+	route    uint64 // its number in Core.names
 	draining bool
+	gone     bool // it is no member any more
 
 	heard    bucket.Instant // when the last message was sent by whose answer it knows this node, or gossip told of it
 	answered bucket.Instant // when it was last told that this node knows it
 	epoch    uint64         // of its view, as far as this node has heard
 	beat     bucket.Instant // when the last beat was sent
 	called   bucket.Instant // when the last one was that told of gateways
+	asked    bool           // of all that this node holds, since it came, and since it leaves
 	inflight int            // messages under way
 	bulk     int            // handoffs and replicas among them
 
@@ -73,6 +76,14 @@ type member struct {
 	acked   time.Duration     // how long the last changes took to be acknowledged
 }
 
+// name returns the member's id, "" for nobody.
+func (m *member) name() ring.Member {
+	if m == nil {
+		return ""
+	}
+	return m.id
+}
+
 // noIndex is the index of who is not in a table: TargetIndex returns another one for nobody.
 const noIndex = -2
 
@@ -89,20 +100,22 @@ func (n *Core) View(now bucket.Instant, v View) {
 	for id, m := range n.members {
 		i := slices.IndexFunc(v.Members, func(o Member) bool { return o.ID == id })
 		if i >= 0 && v.Members[i].Boot == m.boot && !v.Members[i].Gateway {
+			m.asked = m.asked && m.draining == v.Members[i].Draining
 			m.draining = v.Members[i].Draining
 			continue
 		}
 		delete(n.members, id)
+		m.gone = true
 		n.doubt(now, m)
 		if i < 0 && !m.draining {
 			n.miss(now, Run{ID: id, Boot: m.boot})
 		}
-		n.lose(id)
+		n.lose(m)
 	}
 	for _, o := range v.Members {
 		if o.ID != n.Self && n.members[o.ID] == nil && !o.Gateway {
 			n.members[o.ID] = &member{
-				id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, beat: math.MinInt64 / 2, called: math.MinInt64 / 2,
+				id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, route: uint64(n.number(o.ID)), beat: math.MinInt64 / 2, called: math.MinInt64 / 2,
 			}
 			delete(n.settled, o.ID)
 			if n.gone[o.ID].boot >= o.Boot {
@@ -118,6 +131,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 	n.Store.Track(len(n.order) > 0) // before replicas are filled; who is alone has nobody to tell
 	n.remember()
 	n.table, n.heirs, n.epoch, n.since = v.Table, v.Heirs, v.epoch(), now
+	n.byT, n.byH = n.membersOf(n.table), n.membersOf(n.heirs)
 	if i, ok := n.table.Index(n.Self); ok {
 		n.self = i
 	} else {
@@ -137,38 +151,38 @@ func (n *Core) View(now bucket.Instant, v View) {
 // theirs, they mostly are.
 func (n *Core) remember() {
 	for p := range n.parts {
-		if q := &n.parts[p]; n.table != nil && q.holder == "" && q.state == away {
-			if id := n.table.Target(ring.Partition(p)); n.members[id] != nil {
-				q.holder = id
+		if q := &n.parts[p]; q.holder == nil && q.state == away {
+			if m := n.target(p); m != nil && !m.gone {
+				q.holder = m
 			}
 		}
 	}
 }
 
 // lose forgets what was expected from a run of a member that has ended, and what was on the way to it.
-func (n *Core) lose(id ring.Member) {
+func (n *Core) lose(m *member) {
 	for p := range n.parts {
 		q := &n.parts[p]
-		if q.holder == id {
-			q.holder = ""
+		if q.holder == m {
+			q.holder = nil
 		}
-		if q.expect == id {
-			q.expect = ""
+		if q.expect == m {
+			q.expect = nil
 		}
-		if q.heir == id {
-			q.heir = ""
+		if q.heir == m {
+			q.heir = nil
 		}
-		if q.queued == id {
-			q.queued = ""
+		if q.queued == m {
+			q.queued = nil
 		}
-		if q.fill == id {
-			q.fill = ""
+		if q.fill == m {
+			q.fill = nil
 		}
-		if q.bring == id {
-			q.bring = ""
+		if q.bring == m {
+			q.bring = nil
 		}
-		if q.state == sending && q.to == id { // it may have arrived, and may have been admitted from: a crash
-			q.holder = ""
+		if q.state == sending && q.to == m { // it may have arrived, and may have been admitted from: a crash
+			q.holder = nil
 			n.strand(p)
 		}
 	}
@@ -177,21 +191,41 @@ func (n *Core) lose(id ring.Member) {
 // strand makes p, which may have arrived where it was sent, stale.
 func (n *Core) strand(p int) {
 	q := &n.parts[p]
-	q.state, q.to, q.toRound, q.sending = stale, "", 0, 0
+	q.state, q.to, q.toRound, q.sending = stale, nil, 0, 0
 	if !q.lapsed {
 		n.hear(p, q.toTerm)
 	}
 	n.publish(p)
 }
 
-// heir returns who is to keep the replica of p, "" if nobody.
-func (n *Core) heir(p int) ring.Member {
-	if n.heirs == nil {
-		return ""
+// heir returns who is to keep the replica of p, nil if nobody.
+func (n *Core) heir(p int) *member { return named(n.heirs, n.byH, p) }
+
+// target returns whom this node's view names for p, n.me if that is this node, nil if nobody.
+func (n *Core) target(p int) *member { return named(n.table, n.byT, p) }
+
+// named returns whom t, whose members are those, names for p.
+func named(t *ring.Table, members []*member, p int) *member {
+	if t == nil {
+		return nil
 	}
-	id := n.heirs.Target(ring.Partition(p))
-	if n.members[id] == nil {
-		return ""
+	if i := t.TargetIndex(ring.Partition(p)); i >= 0 {
+		return members[i]
 	}
-	return id
+	return nil
+}
+
+// membersOf returns the members of t, nil for one that this node does not see.
+func (n *Core) membersOf(t *ring.Table) (members []*member) {
+	if t == nil {
+		return nil
+	}
+	for _, id := range t.Members() {
+		if id == n.Self {
+			members = append(members, n.me)
+			continue
+		}
+		members = append(members, n.members[id])
+	}
+	return members
 }

@@ -76,7 +76,7 @@ func (f Fleet) ReplicaBytes() float64 {
 
 // A Change is what one holder that comes or goes costs the whole fleet.
 type Change struct {
-	Claims    float64 // messages: every holder asks every other one for what should be its
+	Claims    float64 // messages: holders ask for what should be theirs, and ask who comes or leaves about what they hold
 	Moved     float64 // partitions that get another holder
 	Filled    float64 // whole replicas that are made anew
 	MovedKeys float64 // buckets that are sent to holders, and as many again to heirs
@@ -89,31 +89,40 @@ type Change struct {
 // pace returns how many bytes a second a holder sends of what moves without hurry.
 func (f Fleet) pace() int { return cmp.Or(f.Pace, 4<<20) }
 
-// Join returns what one holder more costs.
+// claimedShare is which part of all partitions one claim asks about at most of what a holder has already.
+const claimedShare = 16
+
+// asks returns how many claims a holder needs that asks about all that it has, where n have everything.
+func asks(n float64) float64 { return max(1, claimedShare/n+0.5) }
+
+// Join returns what one holder more costs: it claims its part of all others, and they ask it about theirs.
 func (f Fleet) Join() Change {
 	n := float64(f.Holders + 1)
-	c := f.change(n*(n-1), n, n)
+	c := f.change((n-1)+(n-1)*asks(n), n, n)
 	each := max(parcelLeast, parcelReserve+f.Keys/float64(f.Partitions)*(entryReserve+float64(f.KeyLen)))
 	c.Whole = c.Moved * each / float64(f.pace())
 	c.Within = c.Whole / float64(f.Holders) // which all send together
 	return c
 }
 
-// Leave returns what it costs that one holder leaves: the others claim once when it begins to, and once when it has gone.
+// Leave returns what it costs that one holder leaves: the others claim its part of all, and ask it about theirs.
 func (f Fleet) Leave() Change {
 	n := float64(f.Holders)
-	return f.change((n-1)*(n-1)+(n-1)*(n-2), n, n-1)
+	return f.change((n-1)*(n-1)+(n-1)*asks(n), n, n*(n-1))
 }
 
-// change returns what it costs that one of n comes or goes, where that many have everything then.
-func (f Fleet) change(claims, n, then float64) Change {
+// change returns what it costs that one of n comes or goes, where what is claimed together is one partition of so many.
+func (f Fleet) change(claims, n, sparse float64) Change {
 	p := float64(f.Partitions)
 	c := Change{Claims: claims, Moved: p / n, Filled: 2 * p / n, MovedKeys: f.Keys / n}
 	c.Bytes = (c.MovedKeys + 2*c.MovedKeys) * (StateBytes + float64(f.KeyLen))
-	each := float64(ClaimedBytes + PlaceBytes)
-	if n >= 64 {
-		each++
+	moved, held := float64(ClaimedBytes+PlaceBytes), float64(ClaimedBytes+PlaceBytes)
+	if sparse >= 64 {
+		moved++
 	}
-	c.Wire = claims * (TellBytes + AnsweredBytes + p/then*each)
+	if n >= 64 {
+		held++
+	}
+	c.Wire = claims*(TellBytes+AnsweredBytes) + (n-1)*p/n*(moved+held)
 	return c
 }

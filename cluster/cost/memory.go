@@ -4,7 +4,7 @@ package cost
 const (
 	BucketBytes = 57        // of a bucket besides its key
 	EndBytes    = 118 << 10 // of one end of a stream with its connection
-	NodeBytes   = 6_500_000 // of a node that has nothing yet: what it knows of each partition, and its tables
+	NodeBytes   = 4_800_000 // of a node that has nothing yet: what it knows of each partition, and its tables
 )
 
 // HolderMemory returns the bytes that a holder needs for its buckets, for the replicas of others that it keeps, and for its
