@@ -54,7 +54,8 @@ type denial struct {
 	term   Term
 	table  *ring.Table    // where it is the target
 	made   bucket.Instant // no later than the holder's decision
-	until  bucket.Instant // when to ask again
+	until  bucket.Instant // when it may be over: how long its answer was under way is not known
+	sure   bucket.Instant // when it is over for sure, and to ask again is not in vain
 	d      bucket.Decision
 
 	turns   atomic.Int64  // how many more may ask whether it is over
@@ -160,7 +161,7 @@ func (n *Node) learn(sent bucket.Instant, p ring.Partition, r *bucket.Request, d
 	}
 	e := &denial{
 		key: strings.Clone(r.Key), limit: r.Limit, cost: r.Cost, part: p, holder: holder, term: term, table: v.table, made: sent,
-		until: sent + bucket.Instant(wait), d: *d, heard: make(chan struct{}),
+		until: sent + bucket.Instant(wait), sure: n.now() + bucket.Instant(wait), d: *d, heard: make(chan struct{}),
 	}
 	e.turns.Store(1)
 	e.limit.Zone = strings.Clone(r.Limit.Zone)
@@ -181,8 +182,8 @@ func (n *Node) current(e *denial) bool {
 }
 
 // recall answers r, whose key has the hash h, from what the holder has denied before, and says whether it can. If that is
-// over it waits for whoever asks the holder again already; if nobody does it returns the denial, and whoever asks hands it to heard
-// afterwards, whatever comes of it. It waits until end at most, and for no time once a turn is taken.
+// over it waits for whoever asks the holder again already; if nobody does it waits until the denial is over for sure and returns it, and
+// whoever asks hands it to heard afterwards, whatever comes of it. It waits until end at most, and for no time once a turn is taken.
 func (n *Node) recall(ctx context.Context, h uint64, r *bucket.Request, end bucket.Instant, taken bool) (d bucket.Decision, denied bool, turn *denial) {
 	if r.Cost == 0 || r.ID != "" {
 		return d, false, nil
@@ -200,6 +201,7 @@ func (n *Node) recall(ctx context.Context, h uint64, r *bucket.Request, end buck
 			break
 		}
 		if e.turns.Add(-1) >= 0 {
+			_ = n.sleep(ctx, min(e.sure, end).Sub(now)) // with an ended ctx the ask ends too
 			return d, false, e
 		}
 		e.waiting.Add(1)
@@ -231,8 +233,8 @@ func (e *denial) await(ctx context.Context, most time.Duration) bool {
 // it was asked, nil if there was none; left is how many tokens there are.
 func (n *Node) heard(h uint64, key string, sent bucket.Instant, turn, next *denial, left int64) {
 	keep := next
-	if next != nil && next.until <= n.now() {
-		keep = nil // it is over already: where tokens come faster than answers all ask
+	if now := n.now(); next != nil && next.until <= now && next.limit.Refill(next.cost) < now.Sub(sent) {
+		keep = nil // where tokens come faster than answers all ask
 	}
 	if turn == nil || !turn.over.CompareAndSwap(false, true) {
 		if keep != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,36 +16,52 @@ import (
 	"github.com/noriahq/noria/cluster/clustertest/bubble"
 )
 
-// One key that is asked for a hundred times as often as it may be costs its holder little more than what it allows.
+// One key that is asked for a hundred times as often as it may be costs its holder little more than what it allows, also where messages
+// take longer or shorter from one to the next.
 func TestAbuseCostsTheHolderNothing(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		c := clustertest.Start(t, "a", "b", "c")
-		c.Net.SetLatency(200 * time.Microsecond)
-		key, l := c.KeyAt("b", "key"), limit(t, "100/s burst 10")
-		repeated := func() uint64 { return c.Node("a").Status().Repeated + c.Node("c").Status().Repeated }
-		before, began, asked, allowed := repeated(), time.Now(), 0, 0
-		for time.Since(began) < 5*time.Second {
-			for _, name := range []string{"a", "c"} {
+	for name, jitter := range map[string]time.Duration{"steady": 0, "jitter": 3 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) { bubble.Test(t, func(t *testing.T) { abuse(t, jitter) }) })
+	}
+}
+
+// abuse has callers at two nodes ask for a key of the third one, whose messages take up to jitter longer than others.
+func abuse(t *testing.T, jitter time.Duration) {
+	t.Helper()
+	c := clustertest.Start(t, "a", "b", "c")
+	rng := rand.New(rand.NewPCG(1, 0))
+	key, l := c.KeyAt("b", "key"), limit(t, "100/s burst 10")
+	repeated := func() uint64 { return c.Node("a").Status().Repeated + c.Node("c").Status().Repeated }
+	before, began := repeated(), time.Now()
+	var asked, allowed atomic.Int64
+	var callers sync.WaitGroup
+	for _, name := range []string{"a", "c", "a", "c", "a", "c"} {
+		callers.Go(func() {
+			for time.Since(began) < 5*time.Second {
 				d, err := c.Node(name).Check(context.Background(), bucket.Request{Key: key, Limit: l, Cost: 1})
 				if err != nil || d.Degraded {
-					t.Fatalf("%+v, %v", d, err)
+					t.Errorf("%+v, %v", d, err)
 				}
-				if asked++; d.Allowed {
-					allowed++
+				if asked.Add(1); d.Allowed {
+					allowed.Add(1)
 				}
+				time.Sleep(300 * time.Microsecond)
 			}
-			time.Sleep(100 * time.Microsecond)
-		}
-		took := time.Since(began).Seconds()
-		if most := 10 + 100*took; float64(allowed) > most || float64(allowed) < 0.97*most {
-			t.Errorf("%d allowed in %v s, want %v, and not 3%% less", allowed, took, most)
-		}
-		at := float64(asked) - float64(repeated()-before)
-		t.Logf("asked %d, of the holder %v, allowed %d", asked, at, allowed)
-		if most := 1.1*2*100*took + 20; at > most {
-			t.Errorf("the holder was asked %v times in %v s, want at most %v", at, took, most)
-		}
-	})
+		})
+	}
+	for time.Since(began) < 5*time.Second {
+		c.Net.SetLatency(200*time.Microsecond + time.Duration(rng.Int64N(int64(jitter)+1)))
+		time.Sleep(250 * time.Microsecond)
+	}
+	callers.Wait()
+	took := time.Since(began).Seconds()
+	if most := 10 + 100*took; float64(allowed.Load()) > most || float64(allowed.Load()) < 0.97*most {
+		t.Errorf("%d allowed in %v s, want %v, and not 3%% less", allowed.Load(), took, most)
+	}
+	at := float64(asked.Load()) - float64(repeated()-before)
+	t.Logf("asked %d, of the holder %v, allowed %d", asked.Load(), at, allowed.Load())
+	if most := 1.1*2*100*took + 20; at > most {
+		t.Errorf("the holder was asked %v times in %v s, want at most %v", at, took, most)
+	}
 }
 
 // wrongDenial returns the first denial in a run of random checks, refunds, resets and moves that was repeated although the tokens were
