@@ -64,7 +64,10 @@ func checkVerdicts(t *testing.T, rs *results) {
 		t.Error("results.json has no targets")
 	}
 	for _, v := range rs.Targets {
-		inside := strings.Contains(v.Target, "Store") || strings.Contains(v.Target, "held here")
+		if v.Unit == " ms" && strings.Contains(v.Target, "the same without") {
+			continue // who may run threads before all others has it measured
+		}
+		inside := strings.Contains(v.Target, "Store") || strings.Contains(v.Target, "held here") || strings.Contains(v.Target, "full node")
 		if got := v.Verdict != "not measured"; got != inside {
 			t.Errorf("target %q is %s", v.Target, v.Verdict)
 		}

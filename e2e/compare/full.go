@@ -30,9 +30,23 @@ type full struct {
 	Shard      float64 `json:"shard_longest_us"`       // that one shard stops while it grows to as many keys as it has at most
 	ShardQuiet float64 `json:"shard_longest_quiet_us"` // the same once it does not grow
 
-	GC   gcCost `json:"gc"`      // while two goroutines ask
-	Idle gcCost `json:"gc_idle"` // the same before there were any nodes: the goroutines read the clock and hash
+	GC    []*fullGC `json:"gc"`
+	Blind string    `json:"blind,omitempty"` // why there was no lookout
 }
+
+// A fullGC is what garbage collections in a full process cost under one load, in turns with the others.
+type fullGC struct {
+	Load  string `json:"load"`
+	Cost  gcCost `json:"cost"`
+	Stood *stood `json:"stood,omitempty"` // in turns of its own, with a lookout beside it
+}
+
+// The loads of a full process.
+const (
+	askedFlat = "asked by two, flat out"
+	hashFlat  = "not asked: two hash, flat out"
+	askedCalm = "asked by one, half of the time"
+)
 
 // gaps are the times from one check to the next, in microseconds.
 type gaps struct {
@@ -58,8 +72,16 @@ func gapsOf(h *hdrhistogram.Histogram) gaps {
 // and of garbage collections follow.
 const fullCommand = "full"
 
-// fullCycles is how many garbage collections are watched: each stops all twice.
-const fullCycles = 400
+// fullCycles is how many garbage collections of each load are measured, and with a lookout as many again, if there is time: each stops
+// all twice.
+const fullCycles = 600
+
+// fullTurns is how many turns each load has, one where only a few collections are asked for, and fullTurn how long one is at most. Each is
+// two: one with a lookout, one without.
+const (
+	fullTurns = 5
+	fullTurn  = 2 * time.Second
+)
 
 // measureFull measures a full process of n keys, in a process of its own, so that nothing else is in its memory.
 func measureFull(ctx context.Context, n, cycles int) (*full, error) {
@@ -101,9 +123,6 @@ func fillUp(ctx context.Context, n, cycles int) (*full, error) {
 		return nil, err
 	}
 	ks := newKeySet(n, uint64(n))
-	if f.Idle, err = collect(nothing(), ks, 2, cycles); err != nil {
-		return nil, err
-	}
 	before := heap()
 	alone, err := startNode(ctx, "full", "")
 	if err != nil {
@@ -122,9 +141,54 @@ func fillUp(ctx context.Context, n, cycles int) (*full, error) {
 	if f.Quiet, err = walk(ctx, l, ks); err != nil {
 		return nil, err
 	}
-	f.GC, err = collect(l, ks, 2, cycles)
+	err = f.collect(ctx, cycles, gcLoad{l, ks, 2, 0}, gcLoad{nothing(), ks, 2, 0}, gcLoad{l, ks, 1, calmRest})
 	runtime.KeepAlive(heir)
 	return f, err
+}
+
+// calmRest is how long who asks calmly rests after each step of some tens of microseconds.
+const calmRest = 50 * time.Microsecond
+
+// collect measures what garbage collections cost under loads, which are named in this order.
+func (f *full) collect(ctx context.Context, cycles int, loads ...gcLoad) error {
+	watches := make([]gcWatch, len(loads))
+	for i, name := range []string{askedFlat, hashFlat, askedCalm} {
+		watches[i].load = loads[i]
+		f.GC = append(f.GC, &fullGC{Load: name})
+	}
+	turns := fullTurns
+	if cycles <= gcCycles {
+		turns = 1
+	}
+	for range turns {
+		for i := range watches {
+			if err := watches[i].turn(cycles/turns, fullTurn); err != nil {
+				return err
+			}
+			f.watch(ctx, f.GC[i], gcWatch{load: loads[i]}, cycles/turns)
+		}
+	}
+	for i, g := range f.GC {
+		if g.Cost = watches[i].cost(); f.Blind == "" {
+			g.Stood.sum()
+		} else {
+			g.Stood = nil
+		}
+	}
+	return nil
+}
+
+// watch lets w have a turn with a lookout beside it, unless there is none.
+func (f *full) watch(ctx context.Context, g *fullGC, w gcWatch, cycles int) {
+	if f.Blind != "" {
+		return
+	}
+	if g.Stood == nil {
+		g.Stood = &stood{}
+	}
+	if err := g.Stood.during(ctx, func() error { return w.turn(cycles, fullTurn) }); err != nil {
+		f.Blind = err.Error()
+	}
 }
 
 // nothing is a limiter that keeps nothing: it hashes the key and reads the clock.

@@ -27,17 +27,79 @@ const pauseMetric = "/sched/pauses/total/gc:seconds"
 // collectTime is how long collect goes on at most: where a collection takes long there are fewer of them.
 const collectTime = 10 * time.Second
 
-// collect asks l about ks from goroutines while another one collects garbage so many times.
-func collect(l limiter, ks keySet, goroutines, cycles int) (gcCost, error) {
-	before, err := pauses()
-	if err != nil {
+// A gcLoad is who asks what while garbage is collected.
+type gcLoad struct {
+	limiter
+	keys       keySet
+	goroutines int
+	rest       time.Duration // of each goroutine after every step; who collects rests collectRest times as long
+}
+
+// collect collects garbage so many times while l is asked.
+func (l gcLoad) collect(cycles int) (gcCost, error) {
+	w := gcWatch{load: l}
+	if err := w.turn(cycles, collectTime); err != nil {
 		return gcCost{}, err
 	}
-	c := gcCost{}
-	stop, asked := make(chan struct{}), make(chan tour, goroutines)
-	for i := range goroutines {
+	return w.cost(), nil
+}
+
+// A gcWatch is what the garbage collections of some turns of a load cost.
+type gcWatch struct {
+	load      gcLoad
+	sum       gcCost // but its quantiles
+	all       *metrics.Float64Histogram
+	perSecond samples // checks, of each turn
+}
+
+// turn collects garbage so many times, for most at the longest.
+func (w *gcWatch) turn(cycles int, most time.Duration) error {
+	before, err := pauses()
+	if err != nil {
+		return err
+	}
+	perSecond, wrong := w.load.during(func() {
+		for first, last := time.Now(), w.sum.Cycles+cycles; w.sum.Cycles < last && time.Since(first) < most; w.sum.Cycles++ {
+			began := time.Now()
+			runtime.GC()
+			w.sum.Took = append(w.sum.Took, float64(time.Since(began))/float64(time.Millisecond))
+			time.Sleep(collectRest * w.load.rest)
+		}
+	})
+	after, err := pauses()
+	if err != nil {
+		return err
+	}
+	if w.all == nil {
+		w.all = &metrics.Float64Histogram{Counts: make([]uint64, len(after.Counts)), Buckets: after.Buckets}
+	}
+	for i := range after.Counts {
+		w.all.Counts[i] += after.Counts[i] - before.Counts[i]
+	}
+	w.perSecond, w.sum.Wrong = append(w.perSecond, perSecond), w.sum.Wrong+wrong
+	return nil
+}
+
+// collectRest is how many rests of those who ask the one who collects takes after each collection.
+const collectRest = 50
+
+// cost returns what the turns so far have cost.
+func (w *gcWatch) cost() gcCost {
+	c, none := w.sum, &metrics.Float64Histogram{Counts: make([]uint64, len(w.all.Counts)), Buckets: w.all.Buckets}
+	for q, to := range map[float64]*float64{0.5: &c.P50, 0.99: &c.P99, 0.999: &c.P999, 1: &c.Most} {
+		c.Pauses, *to = quantile(none, w.all, q)
+		*to *= 1e6
+	}
+	c.NS = float64(time.Second) / max(w.perSecond.median(), 1)
+	return c
+}
+
+// during asks while f runs and returns how many checks a second were made, and how many in all were answered wrongly.
+func (l gcLoad) during(f func()) (perSecond float64, wrong int64) {
+	stop, asked := make(chan struct{}), make(chan tour, l.goroutines)
+	for i := range l.goroutines {
 		go func() {
-			t := tour{ask: l.asker(), keys: ks, at: i * ks.n / goroutines, allowed: true}
+			t := tour{ask: l.asker(), keys: l.keys, at: i * l.keys.n / l.goroutines, allowed: true}
 			for began := time.Now(); ; t.walk() {
 				select {
 				case <-stop:
@@ -45,32 +107,19 @@ func collect(l limiter, ks keySet, goroutines, cycles int) (gcCost, error) {
 					asked <- t
 					return
 				default:
+					time.Sleep(l.rest)
 				}
 			}
 		}()
 	}
-	for first := time.Now(); c.Cycles < cycles && time.Since(first) < collectTime; c.Cycles++ {
-		began := time.Now()
-		runtime.GC()
-		c.Took = append(c.Took, float64(time.Since(began))/float64(time.Millisecond))
-	}
+	f()
 	close(stop)
-	perSecond := 0.0
-	for range goroutines {
+	for range l.goroutines {
 		t := <-asked
 		perSecond += float64(t.checks) / t.took.Seconds()
-		c.Wrong += t.wrong
+		wrong += t.wrong
 	}
-	after, err := pauses()
-	if err != nil {
-		return c, err
-	}
-	for q, to := range map[float64]*float64{0.5: &c.P50, 0.99: &c.P99, 0.999: &c.P999, 1: &c.Most} {
-		c.Pauses, *to = quantile(before, after, q)
-		*to *= 1e6
-	}
-	c.NS = float64(time.Second) / max(perSecond, 1)
-	return c, nil
+	return perSecond, wrong
 }
 
 // pauses returns the runtime's histogram of pauses so far.

@@ -94,7 +94,7 @@ func (r *run) growTo(ctx context.Context, n int) error {
 	}
 	cycles := fullCycles
 	if r.options.quick {
-		cycles = gcCycles
+		cycles = gcCycles / 2
 	}
 	f, err := measureFull(ctx, n, cycles)
 	if err != nil {
@@ -127,7 +127,7 @@ func growCandidate(ctx context.Context, c candidate, ks keySet) (*grownKeys, err
 		}
 		g.NS = append(g.NS, float64(time.Second)/b.perSecond)
 	}
-	if g.GC, err = collect(opened, ks, 1, gcCycles); err == nil && g.GC.Wrong > 0 {
+	if g.GC, err = (gcLoad{limiter: opened, keys: ks, goroutines: 1}).collect(gcCycles); err == nil && g.GC.Wrong > 0 {
 		err = fmt.Errorf("%d answers are wrong while garbage is collected", g.GC.Wrong)
 	}
 	return g, err

@@ -78,8 +78,16 @@ func sampleServices(rs *results) {
 	}
 	rs.Full = &full{
 		Keys: 10_000_000, Bytes: 104, Growing: gaps{0.5, 4, 1500, 2, 0}, Quiet: gaps{0.4, 3, 1200, 1, 0}, Shard: 240, ShardQuiet: 12,
-		GC:   gcCost{Cycles: 2, Took: samples{10, 12}, Pauses: 8, P50: 10, P99: 20, P999: 30, Most: 40},
-		Idle: gcCost{Cycles: 2, Took: samples{1, 2}, Pauses: 8, P50: 9, P99: 18, P999: 27, Most: 36},
+		GC: []*fullGC{
+			{
+				Load: askedFlat, Cost: gcCost{Cycles: 2, Took: samples{10, 12}, Pauses: 8, P50: 10, P99: 20, P999: 30, Most: 40},
+				Stood: &stood{Pauses: 6, P999: 50, Most: 60, Over: 1, Left50: 5, Left99: 6, Left999: 7, LeftMost: 8, Withheld: 0.05},
+			},
+			{
+				Load: askedCalm, Cost: gcCost{Cycles: 2, Took: samples{1, 2}, Pauses: 8, P50: 9, P99: 18, P999: 27, Most: 36},
+				Stood: &stood{Pauses: 6, P999: 45, Most: 46, Left50: 5, Left99: 6, Left999: 7, LeftMost: 8, Withheld: 0.04},
+			},
+		},
 	}
 	rs.Replicas = []replicaCost{{Keys: 1000, Holder: 61, Replica: 52}}
 	for _, way := range []string{nodeWay, apiWay} {

@@ -21,6 +21,8 @@ func hidden(ctx context.Context, args []string, stdin io.Reader, stdout io.Write
 		return serveEnvoy(args[1], stdin, stdout), true
 	case len(args) > 0 && args[0] == nodeCommand:
 		return serveNode(ctx, args[1:], stdin, stdout), true
+	case len(args) == 1 && args[0] == lookoutCommand:
+		return serveLookout(stdin, stdout, os.Stderr), true
 	case len(args) > 0 && args[0] == fullCommand:
 		return serveFull(ctx, args[1:], stdout), true
 	}

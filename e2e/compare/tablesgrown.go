@@ -64,23 +64,40 @@ func (f *full) write(p *page) {
 	p.para("### A full node")
 	p.para("One process with a node that holds %s keys, and with a table that was told of as many replicas, as the node's is by others. A "+
 		"key takes %s bytes in it beyond its own, for holder and replica together.", grouped(strconv.Itoa(f.Keys)), number(f.Bytes))
-	p.para("%d garbage collections while two goroutines ask, beside %d while two goroutines only hash and read the clock, before "+
-		"there was anything: what both have is the runtime's and the machine's.", f.GC.Cycles, f.Idle.Cycles)
-	p.head("what", "collection, ms", "pauses", "p50, µs", "p99, µs", "p99.9, µs", "longest, µs")
-	for _, row := range []struct {
-		name string
-		c    gcCost
-	}{{"full", f.GC}, {"empty", f.Idle}} {
-		p.row(row.name, figure(row.c.Took, ""), strconv.FormatUint(row.c.Pauses, 10), number(row.c.P50), number(row.c.P99),
-			number(row.c.P999), number(row.c.Most))
-	}
-	p.gap()
+	f.writeGC(p)
 	p.para("The time from one check to the next while the tables grow from nothing, and of the same checks once they do not grow any more: "+
 		"what the machine takes away is in both. One shard of a table that grows from nothing to %d keys, the most that it has, stops for "+
 		"%s µs at the longest, beside %s µs once it does not grow.", shardKeys, number(f.Shard), number(f.ShardQuiet))
 	p.head("what", "p50, µs", "p99.9, µs", "longest, µs", "above 1 ms")
 	p.row("growing", number(f.Growing.P50), number(f.Growing.P999), number(f.Growing.Longest), strconv.FormatInt(f.Growing.Over, 10))
 	p.row("not growing", number(f.Quiet.P50), number(f.Quiet.P999), number(f.Quiet.Longest), strconv.FormatInt(f.Quiet.Over, 10))
+	p.gap()
+}
+
+// writeGC adds what garbage collections cost.
+func (f *full) writeGC(p *page) {
+	p.para("How long all stood still for garbage collections (`%s`), which were made one after the other, under three loads in turns. Where "+
+		"nobody asks the node two goroutines hash and read the clock beside the same memory: what such a process has too is the runtime's and "+
+		"the machine's.", pauseMetric)
+	p.head("load", "collection, ms", "pauses", "p50, µs", "p99, µs", "p99.9, µs", "longest, µs")
+	for _, g := range f.GC {
+		c := g.Cost
+		p.row(g.Load, figure(c.Took, ""), strconv.FormatUint(c.Pauses, 10), number(c.P50), number(c.P99), number(c.P999), number(c.Most))
+	}
+	p.gap()
+	if f.Blind != "" {
+		p.para("What of that is the machine's is not known: %s.", f.Blind)
+		return
+	}
+	p.para("More turns with a lookout beside them, a thread on each processor that wants to run every %v before all others. Where it "+
+		"is late nobody could have run: the kernel was busy or, on a virtual machine, its host had taken the processor. What is left of a "+
+		"pause without these times is the most that can be ours.", lookoutPeriod)
+	p.head("load", "some processor away, %", "pauses", "p99.9, µs", "above 1 ms", "left: p50, µs", "p99, µs", "p99.9, µs", "longest, µs", "above 1 ms")
+	for _, g := range f.GC {
+		s := g.Stood
+		p.row(g.Load, number(100*s.Withheld), strconv.Itoa(s.Pauses), number(s.P999), strconv.Itoa(s.Over),
+			number(s.Left50), number(s.Left99), number(s.Left999), number(s.LeftMost), strconv.Itoa(s.LeftOver))
+	}
 	p.gap()
 }
 

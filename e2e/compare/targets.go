@@ -68,7 +68,27 @@ func (rs *results) targets(many int) []target {
 			all = append(all, rs.ahead(keys, goroutines))
 		}
 	}
+	all = append(all, rs.pauseTargets()...)
 	return append(append(all, rs.serviceTargets()...), rs.remoteTargets()...)
+}
+
+// pauseTargets are those about how long all of a full node stands still: as the runtime tells it, which has in it what the machine takes
+// away, and what is left without that.
+func (rs *results) pauseTargets() []target {
+	told := target{what: "a full node that is not saturated: pauses, p99.9", bound: 1, most: true, unit: " ms"}
+	left := target{what: "the same without what the machine withheld", bound: 1, most: true, unit: " ms"}
+	if rs.Full != nil {
+		for _, g := range rs.Full.GC {
+			if g.Load != askedCalm {
+				continue
+			}
+			told.measured = samples{g.Cost.P999 / 1000}
+			if g.Stood != nil {
+				left.measured = samples{g.Stood.Left999 / 1000}
+			}
+		}
+	}
+	return []target{told, left}
 }
 
 // fewKeys is the number of keys that processor caches hold and one lock would still be felt with.
