@@ -166,6 +166,9 @@ func (f *full) collect(ctx context.Context, cycles int, loads ...gcLoad) error {
 				return err
 			}
 			f.watch(ctx, f.GC[i], gcWatch{load: loads[i]}, cycles/turns)
+			if err := ctx.Err(); err != nil { // the node has ended with it
+				return err
+			}
 		}
 	}
 	for i, g := range f.GC {
