@@ -78,6 +78,7 @@ type Core struct {
 	numbers map[ring.Member]int // of names
 
 	changes []bucket.Change  // room for one tick's
+	one     [1]bucket.State  // room for one that is told
 	heard   []bucket.Instant // room for refence
 	fence   atomic.Int64     // Instant from which on this node does not decide
 	lapsed  bool             // it has stopped since

@@ -100,6 +100,7 @@ func (p *Parcel) size() int {
 type packer struct {
 	parts []Parcel
 	size  int
+	come  int   // how many are about to be added, as far as is known
 	pace  *pace // nil: none
 	send  func(parts []Parcel)
 }
@@ -129,6 +130,10 @@ func (k *packer) add(parcels ...Parcel) {
 		if k.full() {
 			k.flush()
 		}
+		if k.parts == nil {
+			k.parts = make([]Parcel, 0, min(k.come, messageParts))
+		}
+		k.come = max(0, k.come-1)
 		k.parts = append(k.parts, parcels[i])
 		k.size += parcels[i].size()
 	}

@@ -81,6 +81,7 @@ func (n *Core) sendChanges(now bucket.Instant, m *member) {
 		return
 	}
 	k := n.copies(now, m)
+	k.come = len(m.changes)
 	for _, of := range m.changes {
 		p := of[0].Partition
 		for changes := range chunkOf(of, changeSize) {
@@ -88,7 +89,8 @@ func (n *Core) sendChanges(now bucket.Instant, m *member) {
 		}
 	}
 	k.flush()
-	m.changes = nil
+	clear(m.changes)
+	m.changes = m.changes[:0]
 }
 
 // copies returns a packer of replicas for m.
@@ -178,7 +180,7 @@ func (n *Core) outranks(p int, term Term) bool {
 func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 	_ = n.Replicas.Follow(now, p, pl.States)
 	_ = n.Replicas.ImportIDs(now, p, pl.IDs)
-	one := make([]bucket.State, 1)
+	one := n.one[:]
 	for i := range pl.Changes {
 		c := &pl.Changes[i]
 		if one[0] = c.State; c.Replaces && ordered || n.plant == plantLate {
@@ -189,6 +191,7 @@ func (n *Core) keep(now bucket.Instant, p int, pl *Parcel, ordered bool) {
 		_ = n.Replicas.ImportIDs(now, p, c.IDs)
 		n.reserve(now, n.Replicas, p, c.Reserved)
 	}
+	clear(one)
 	n.reserve(now, n.Replicas, p, pl.Reserved)
 }
 
