@@ -118,8 +118,8 @@ func (a *pace) refill(now bucket.Instant, c *Config) {
 	a.left, a.last = min(a.left+of(min(now.Sub(a.last), ticks)), of(ticks)), now
 }
 
-// may says whether anything may be sent now. What is too large at once is paid for later.
-func (a *pace) may() bool { return a == nil || a.left > 0 }
+// may says whether anything may be sent after cost bytes that are to go now already. What is too large at once is paid for later.
+func (a *pace) may(cost int) bool { return a == nil || a.left > cost }
 
 // full says whether the next parcel goes into another message.
 func (k *packer) full() bool { return len(k.parts) >= messageParts || k.size >= messageBytes }
@@ -142,12 +142,15 @@ func (k *packer) add(parcels ...Parcel) {
 // parcelCost is as how many bytes a parcel counts at least: to pack and to take in an empty one is work too.
 const parcelCost = 512
 
+// cost returns how much of the pace is taken by what waits in k.
+func (k *packer) cost() int { return max(k.size, len(k.parts)*parcelCost) }
+
 // flush sends what is there.
 func (k *packer) flush() {
 	if len(k.parts) > 0 {
 		k.send(k.parts)
 		if k.pace != nil {
-			k.pace.left -= max(k.size, len(k.parts)*parcelCost)
+			k.pace.left -= k.cost()
 		}
 	}
 	k.parts, k.size = nil, 0
@@ -156,8 +159,8 @@ func (k *packer) flush() {
 // drain takes what waits for m off its queue and lets pack put it into messages, as long as not too much is on its way
 // and the pace allows it.
 func drain[T any](m *member, queue *[]T, k *packer, pack func(T)) {
-	for m.bulk < bulkMost && len(*queue) > 0 && k.pace.may() {
-		for len(*queue) > 0 && !k.full() {
+	for m.bulk < bulkMost && len(*queue) > 0 && k.pace.may(0) {
+		for len(*queue) > 0 && !k.full() && k.pace.may(k.cost()) {
 			next := (*queue)[0]
 			*queue = (*queue)[1:]
 			pack(next)
