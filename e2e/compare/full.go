@@ -118,7 +118,8 @@ func serveFull(ctx context.Context, args []string, stdout io.Writer) error {
 
 // fillUp measures a full process, which is this one.
 func fillUp(ctx context.Context, n, cycles int) (*full, error) {
-	f, err := &full{Keys: n}, error(nil)
+	var err error
+	f := &full{Keys: n}
 	if f.Shard, f.ShardQuiet, err = growShard(); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (s *stood) during(ctx context.Context, f func() error) error {
 	if err != nil {
 		return err
 	}
-	began, err := time.Now(), error(nil)
+	began := time.Now()
 	var traced bytes.Buffer
 	if err = trace.Start(&traced); err == nil {
 		err = f()
