@@ -35,7 +35,7 @@ func (n *Node) announce(ctx context.Context) error {
 func (n *Node) settled(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, 2*agreeWait)
 	defer cancel()
-	err := n.poll(soon, func() bool { return n.wants() == 0 && n.unmerged() == 0 })
+	err := n.poll(soon, func() bool { return !n.lacks() && n.unmerged() == 0 })
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		n.log.Warn("not all partitions have come, serving nevertheless", "took", 2*agreeWait)
 		return nil

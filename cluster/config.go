@@ -90,7 +90,7 @@ type Config struct {
 
 	// MoveRate is how many bytes a second this node sends at most to nodes that join, and of whole replicas; at least 1 MiB.
 	// Default: 4 MiB, some 36,000 buckets, each counted as 100 bytes and its key. More ends a move sooner, less leaves more time
-	// for checks on a small machine. A node that leaves hands over as fast as it can.
+	// for checks on a small machine. A node that leaves hands over as fast as it can, up to 16,384 partitions a second.
 	MoveRate int
 
 	// Settle is how long the membership has to stand still before the ring follows it. Default: 75ms. Less follows

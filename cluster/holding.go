@@ -214,11 +214,11 @@ func (n *Node) newHolding(partitions int) (err error) {
 	return err
 }
 
-// wants returns how many partitions this node should hold and does not.
-func (n *Node) wants() (count int) {
+// lacks says whether this node should hold a partition that it does not.
+func (n *Node) lacks() bool {
 	n.holding.mu.Lock()
 	defer n.holding.mu.Unlock()
-	return n.core.Wants()
+	return n.core.Lacks()
 }
 
 // drained says whether this node, which leaves, has nothing any more and takes in nothing.
@@ -226,6 +226,13 @@ func (n *Node) drained() bool {
 	n.holding.mu.Lock()
 	defer n.holding.mu.Unlock()
 	return n.core.Drained()
+}
+
+// keeps says whether kept is more than 0.
+func (n *Node) keeps() bool {
+	n.holding.mu.Lock()
+	defer n.holding.mu.Unlock()
+	return n.core.Keeps()
 }
 
 // kept returns of how many partitions this node has a replica that others may not have yet.

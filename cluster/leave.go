@@ -49,7 +49,7 @@ func (n *Node) unburden(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return n.poll(ctx, func() bool { return n.kept() == 0 || !n.outlived() })
+	return n.poll(ctx, func() bool { return !n.keeps() || !n.outlived() })
 }
 
 // alone says whether this node has nothing that anybody else could have.

@@ -19,6 +19,7 @@ type claim struct {
 	next    bucket.Instant // when to claim again, if something is wanted then
 	look    bucket.Instant // when to ask again about what is in doubt
 	from    int            // where that begins
+	room    []int          // for begin
 }
 
 // origin is who has a replica, and of which term.
@@ -62,9 +63,9 @@ const doubtShare = 16
 func (n *Core) begin(now bucket.Instant) {
 	n.seq++
 	c := &n.claim
-	*c = claim{next: c.next, look: c.look, from: c.from}
+	*c = claim{next: c.next, look: c.look, from: c.from, wanted: c.wanted[:0], room: c.room}
 	may, more := now >= c.next, false
-	var doubted []int
+	doubted := c.room[:0]
 	sure := true
 	n.calm = true
 	for p := range n.parts {
@@ -85,6 +86,7 @@ func (n *Core) begin(now bucket.Instant) {
 			q.round, more = 0, true
 		}
 	}
+	c.room = doubted
 	if sure {
 		for _, m := range n.order {
 			m.asked = true
@@ -101,7 +103,7 @@ func (n *Core) begin(now bucket.Instant) {
 		if now < c.look || len(doubted) == 0 {
 			return
 		}
-		c.wanted = n.someDoubted(now, doubted)
+		c.wanted = append(c.wanted, n.someDoubted(now, doubted)...)
 		of = func(m *member) bool { return !m.asked }
 	}
 	n.ask(now, of)

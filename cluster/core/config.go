@@ -61,7 +61,8 @@ type Config struct {
 	Found time.Duration
 
 	// Pace is how many bytes a second this node sends at most of what moves without hurry: partitions to those who join, and
-	// whole replicas. What leaves with this node, and what a node that came back fetches, is sent as fast as it is taken.
+	// whole replicas. What leaves with this node goes as fast as it is taken, but no more than 16,384 partitions a second,
+	// whatever is in them; what a node that came back fetches goes as fast as it is taken.
 	// Default: 4 MiB.
 	Pace int
 

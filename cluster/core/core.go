@@ -66,12 +66,14 @@ type Core struct {
 	held int  // partitions whose buckets are here and that this node decides on
 	calm bool // nothing is wanted or in doubt, nor has ceased to be, since begin last looked
 
-	claim  claim
-	counts Counts
-	pace   pace
-	turn   int    // counts Ticks
-	seq    uint64 // of rounds, and of messages with replicas
-	out    []Out
+	claim   claim
+	counts  Counts
+	pace    pace
+	leaving pace   // of what goes from a node that leaves
+	kept    int    // where Keeps found something
+	turn    int    // counts Ticks
+	seq     uint64 // of rounds, and of messages with replicas
+	out     []Out
 
 	routes  []atomic.Uint64 // of the partitions, for Route
 	names   atomic.Pointer[[]ring.Member]
@@ -139,8 +141,8 @@ func New(c Config) (*Core, error) {
 			n.Saved.Freeze(p)
 		}
 	}
-	n.pace.refill(math.MaxInt64, &n.Config)
-	n.pace.last = 0
+	n.refillPaces(math.MaxInt64)
+	n.pace.last, n.leaving.last = 0, 0
 	return n, nil
 }
 

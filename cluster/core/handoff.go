@@ -51,7 +51,11 @@ func (n *Core) hand(now bucket.Instant, m *member) {
 		return
 	}
 	k := n.handoffs(now, m)
-	if urgent := n.parts[m.queue[0]].state != holding; n.self != noIndex && !urgent { // else somebody waits for it
+	switch urgent := n.parts[m.queue[0]].state != holding; {
+	case urgent: // somebody waits for it
+	case n.self == noIndex:
+		k.pace, k.light = &n.leaving, true
+	default:
 		k.pace = &n.pace
 	}
 	drain(m, &m.queue, k, func(p int) { n.handOne(now, m, p, k) })

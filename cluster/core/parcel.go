@@ -102,6 +102,7 @@ type packer struct {
 	size  int
 	come  int   // how many are about to be added, as far as is known
 	pace  *pace // nil: none
+	light bool  // a parcel counts the same at the pace whatever is in it
 	send  func(parts []Parcel)
 }
 
@@ -111,11 +112,22 @@ type pace struct {
 	last bucket.Instant // when it was last refilled
 }
 
-// refill lets as much go out as there was time for since the last time, but never more than for two ticks.
-func (a *pace) refill(now bucket.Instant, c *Config) {
-	ticks := 2 * c.Tick
-	of := func(d time.Duration) int { return max(1, int(float64(c.Pace)*d.Seconds())) }
+// refill lets as much go out as there was time for since the last time at so many bytes a second, but never more than for
+// two ticks.
+func (a *pace) refill(now bucket.Instant, rate int, tick time.Duration) {
+	ticks := 2 * tick
+	of := func(d time.Duration) int { return max(1, int(float64(rate)*d.Seconds())) }
 	a.left, a.last = min(a.left+of(min(now.Sub(a.last), ticks)), of(ticks)), now
+}
+
+// leaveMost is how many partitions a second a node that leaves hands over, whatever is in them: if all at once did, checks
+// would wait for what they cost all nodes.
+const leaveMost = 16384
+
+// refillPaces is refill for all paces.
+func (n *Core) refillPaces(now bucket.Instant) {
+	n.pace.refill(now, n.Pace, n.Config.Tick)
+	n.leaving.refill(now, leaveMost*parcelCost, n.Config.Tick)
 }
 
 // may says whether anything may be sent after cost bytes that are to go now already. What is too large at once is paid for later.
@@ -140,10 +152,16 @@ func (k *packer) add(parcels ...Parcel) {
 }
 
 // parcelCost is as how many bytes a parcel counts at least: to pack and to take in an empty one is work too.
-const parcelCost = 512
+const parcelCost = 1024
 
 // cost returns how much of the pace is taken by what waits in k.
-func (k *packer) cost() int { return max(k.size, len(k.parts)*parcelCost) }
+func (k *packer) cost() int {
+	cost := len(k.parts) * parcelCost
+	if k.light {
+		return cost
+	}
+	return max(k.size, cost)
+}
 
 // flush sends what is there.
 func (k *packer) flush() {

@@ -62,7 +62,7 @@ const (
 func (n *Core) Held() int { return n.held }
 
 // Drained says whether this node leaves, has no buckets any more and takes in none: it may go.
-func (n *Core) Drained() bool { return n.self == noIndex && n.Has() == 0 }
+func (n *Core) Drained() bool { return n.self == noIndex && n.held == 0 && n.Has() == 0 }
 
 // Has returns how many partitions this node has buckets of.
 func (n *Core) Has() (count int) {
@@ -77,22 +77,53 @@ func (n *Core) Has() (count int) {
 // Kept returns of how many partitions this node has a replica that their holder may have nowhere else: 0 when nobody misses a
 // leaving node. It is 0 as well where the others are too few to keep a replica of each other's.
 func (n *Core) Kept() (count int) {
-	if n.table == nil {
+	if !n.keeps() {
 		return 0
+	}
+	for p := range n.parts {
+		if n.keepsOf(p) {
+			count++
+		}
+	}
+	return count
+}
+
+// Keeps says whether Kept is more than 0. It looks first where it found something the last time, so that who waits for it may
+// ask often.
+func (n *Core) Keeps() bool {
+	if !n.keeps() {
+		return false
+	}
+	for range n.parts {
+		if n.keepsOf(n.kept) {
+			return true
+		}
+		n.kept = (n.kept + 1) % len(n.parts)
+	}
+	return false
+}
+
+// keeps says whether the others are enough to keep replicas of each other's.
+func (n *Core) keeps() bool {
+	if n.table == nil {
+		return false
 	}
 	others := len(n.table.Members())
 	if n.self != noIndex {
 		others--
 	}
-	if others < 2 {
-		return 0
-	}
-	for p := range n.parts {
-		if q := &n.parts[p]; q.state == away && q.copy > 0 && q.holder != nil && !q.holder.gone {
-			count++
-		}
-	}
-	return count
+	return others >= 2
+}
+
+// keepsOf says whether this node has a replica of p, which a member holds.
+func (n *Core) keepsOf(p int) bool {
+	q := &n.parts[p]
+	return q.state == away && q.copy > 0 && q.holder != nil && !q.holder.gone
+}
+
+// Lacks says whether Wants is more than 0. It mostly looks at no partition, so that who waits for it may ask often.
+func (n *Core) Lacks() bool {
+	return n.table != nil && n.self != noIndex && n.held < n.table.Count(n.self) || n.Wants() > 0
 }
 
 // Wants returns how many partitions this node should hold and does not.

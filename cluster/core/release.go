@@ -44,7 +44,7 @@ func (n *Core) releaseNext(now bucket.Instant, m *member) {
 	m.rid = slices.Compact(m.rid)
 	next := m.rid[:min(len(m.rid), releaseMost)]
 	m.rid = slices.Clone(m.rid[len(next):])
-	msg := &Message{Kind: Release}
+	msg := &Message{Kind: Release, Parts: make([]Parcel, 0, len(next))}
 	for _, p := range next {
 		if q := &n.parts[p]; q.state == holding && q.heir != nil && q.heir != m {
 			msg.Parts = append(msg.Parts, Parcel{Partition: p, Term: q.term})

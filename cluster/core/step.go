@@ -22,7 +22,7 @@ func (n *Core) Tick(now bucket.Instant) {
 		n.begin(now)
 	}
 	n.replicate(now)
-	n.pace.refill(now, &n.Config)
+	n.refillPaces(now)
 	for _, m := range n.order {
 		if now-m.beat >= bucket.Instant(n.beatEvery()) && m.inflight < inflightMost {
 			n.beatTo(now, m)

@@ -64,7 +64,7 @@ const (
 	entryReserve  = 100
 	parcelReserve = 100
 	messageFull   = 48 << 10
-	parcelLeast   = 512 // as which any parcel counts at core's pace: to pack one is work too
+	parcelLeast   = 1024 // as which any parcel counts at core's pace: to pack one is work too
 )
 
 // ReplicaBytes returns how many bytes a second a holder sends for them: the changed keys, each in a parcel of its partition.
