@@ -100,6 +100,7 @@ func table() []row {
 		{cluster.ErrConfig, bad("bad-configuration", "The configuration is not valid")},
 		{cluster.ErrOld, unavailable("old-holder", "The holder of the key runs an older version")},
 		{cluster.ErrAskInvalid, fault(codes.Internal, http.StatusInternalServerError, "internal", "The node has a fault")},
+		{cluster.ErrNotSaved, fault(codes.Internal, http.StatusInternalServerError, "internal", "The node has a fault")},
 
 		{cluster.ErrTooLate, fault(codes.DeadlineExceeded, http.StatusGatewayTimeout, "too-late", "The deadline is before the tokens are there")},
 		{context.DeadlineExceeded, fault(codes.DeadlineExceeded, http.StatusGatewayTimeout, "deadline", "The deadline passed")},
