@@ -29,7 +29,7 @@ const seen = () => {
     })),
     hot: all("#hot tbody tr", (r) => ({ key: r.querySelector("button").textContent, rate: number(r.children[2].textContent) })),
     events: all("#feed li[data-kind]", (e) => ({ kind: e.dataset.kind, text: e.querySelector("span").textContent })),
-    chart: all("#chart path", (p) => p.getAttribute("d").length > 0),
+    chart: all("#chart path", (p) => Boolean(p.getAttribute("d"))), // none before it is first drawn
     inspector: document.getElementById("inspector").innerText,
     seenRows: all("#inspector .seen tbody tr", (r) => r.innerText),
     locked: !document.getElementById("unlock").hidden,
