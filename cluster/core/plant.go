@@ -43,6 +43,7 @@ const (
 	plantTellNoIDs            // a change leaves the request ids behind that it was charged for
 	plantGiveTwice            // what is given back is given once more when it is said again
 	plantGiveLent             // what is given back is counted as if nothing were lent
+	plantUnasked              // who comes is not asked about what is held here already
 	plants
 
 	// Those that only a fleet finds which starts again from what it has saved.

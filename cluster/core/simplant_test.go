@@ -39,6 +39,7 @@ func TestPlanted(t *testing.T) {
 		plantTellNoIDs: "a change leaves the request ids behind that it was charged for",
 		plantGiveTwice: "what is given back is given once more when it is said again",
 		plantGiveLent:  "what is given back is counted as if nothing were lent",
+		plantUnasked:   "who comes is not asked about what is held here already",
 	}
 	if plantedMost == 0 {
 		t.Skip("under the race detector it would take minutes, and finds the same without")

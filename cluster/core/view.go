@@ -116,6 +116,7 @@ func (n *Core) View(now bucket.Instant, v View) {
 		if o.ID != n.Self && n.members[o.ID] == nil && !o.Gateway {
 			n.members[o.ID] = &member{
 				id: o.ID, boot: o.Boot, draining: o.Draining, heard: met, answered: now, route: uint64(n.number(o.ID)), beat: math.MinInt64 / 2, called: math.MinInt64 / 2,
+				asked: n.plant == plantUnasked,
 			}
 			delete(n.settled, o.ID)
 			if n.gone[o.ID].boot >= o.Boot {
